@@ -1,0 +1,19 @@
+"""Split an optimizer step's sequences into portions that a device holds at once."""
+
+from __future__ import annotations
+
+_TOKENS = {"cpu": 2_048, "mps": 4_096, "cuda": 8_192}
+"""Tokens in one forward pass: past this a pass gains no speed and costs memory."""
+
+
+def split_batch(batch: int, *, longest: int, devices: int, device: str) -> tuple[int, int] | None:
+    """Give sequences per device and accumulation steps, or None when it does not divide.
+
+    Their product with `devices` is `batch`, always.
+    """
+    share, rest = divmod(batch, devices)
+    if rest or share == 0:
+        return None
+    budget = max(1, _TOKENS.get(device, 2_048) // max(1, longest))
+    size = max(size for size in range(1, min(share, budget) + 1) if share % size == 0)
+    return size, share // size

@@ -1,0 +1,98 @@
+"""Load the base model and its tokenizer, as the request says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tunekit.backends.local.failure import is_memory
+from tunekit.embedded import folder as embedded_folder
+from tunekit.errors import SpecError
+
+
+def load(request: dict[str, Any]) -> tuple[Any, Any]:
+    """Give model and tokenizer; adapters are added by the trainer.
+
+    Raises:
+        SpecError: the files are missing or broken.
+    """
+    wanted = request["model"]
+    source = locate(wanted["source"])
+    try:
+        if request["engine"] == "unsloth":
+            return _with_unsloth(source, request)
+        return _with_transformers(source, wanted, request["device"]), tokenizer(source)
+    except SpecError:
+        raise
+    except Exception as error:
+        if is_memory(error):
+            raise
+        raise SpecError(
+            f"model: {wanted['source']} cannot be loaded ({type(error).__name__}: {error}); "
+            "check that config.json, the tokenizer and *.safetensors are whole, "
+            "or download the model again"
+        ) from error
+
+
+def locate(source: str) -> str:
+    """Give a folder or hub id that transformers can load."""
+    return str(embedded_folder()) if source.startswith("embedded:") else source
+
+
+def tokenizer(source: str) -> Any:
+    """Load the tokenizer; one without a pad token pads with its end token."""
+    from transformers import AutoTokenizer
+
+    loaded = AutoTokenizer.from_pretrained(source)
+    if loaded.pad_token_id is None:
+        loaded.pad_token = loaded.eos_token
+    return loaded
+
+
+def _with_transformers(source: str, wanted: dict[str, Any], device: str) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    options: dict[str, Any] = {"dtype": getattr(torch, wanted["dtype"])}
+    quantization = wanted["quantization"]
+    if quantization:
+        compute = quantization.get("bnb_4bit_compute_dtype")
+        if compute:
+            quantization = {**quantization, "bnb_4bit_compute_dtype": getattr(torch, compute)}
+        options["quantization_config"] = BitsAndBytesConfig(**quantization)
+        options["device_map"] = {"": device if device != "cuda" else torch.cuda.current_device()}
+    return AutoModelForCausalLM.from_pretrained(source, **options)
+
+
+def _with_unsloth(source: str, request: dict[str, Any]) -> tuple[Any, Any]:
+    """Load through Unsloth, which patches the model for its own kernels."""
+    import torch
+    from unsloth import FastLanguageModel
+
+    wanted = request["model"]
+    quantization = wanted["quantization"] or {}
+    model, words = FastLanguageModel.from_pretrained(
+        model_name=source,
+        max_seq_length=request["data"]["max_length"],
+        dtype=getattr(torch, wanted["dtype"]),
+        load_in_4bit=quantization.get("load_in_4bit", False),
+        load_in_8bit=quantization.get("load_in_8bit", False),
+        full_finetuning=request["peft"] is None,
+    )
+    if request["peft"]:
+        model = FastLanguageModel.get_peft_model(model, **_unsloth_peft(request))
+    return model, words
+
+
+def _unsloth_peft(request: dict[str, Any]) -> dict[str, Any]:
+    peft = {key: value for key, value in request["peft"].items() if key != "task_type"}
+    if peft["target_modules"] == "all-linear":
+        peft["target_modules"] = [
+            *("q_proj", "k_proj", "v_proj", "o_proj"),
+            *("gate_proj", "up_proj", "down_proj"),
+        ]
+    return {
+        **peft,
+        "use_gradient_checkpointing": request["trainer"]["gradient_checkpointing"],
+        "random_state": request["trainer"]["seed"],
+        "max_seq_length": request["data"]["max_length"],
+    }

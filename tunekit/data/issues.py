@@ -1,0 +1,106 @@
+"""One thing wrong with the data: code, place, what to do about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from tunekit.errors import DataError
+
+SHOWN = 20
+ERROR_LIMIT = 1000
+"""Reading stops after so many errors: the rest is most likely more of the same."""
+
+Severity = Literal["error", "warning"]
+
+
+class Issue(BaseModel):
+    """One thing wrong, where it is, and how to mend it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    """Stable, kebab-case: `bad-json`, `empty-answer`, ..."""
+    severity: Severity = "error"
+    file: str
+    line: int = 0
+    """From 1; 0 speaks of the whole file."""
+    column: int = 0
+    """From 1; 0 when it does not apply."""
+    message: str
+    fix: str
+
+    def __str__(self) -> str:
+        place = self.file
+        if self.line:
+            place += f":{self.line}"
+            if self.column:
+                place += f":{self.column}"
+        return f"{place}: {self.code}: {self.message}\n    fix: {self.fix}"
+
+
+class Fault(Exception):
+    """One thing wrong, raised where its file is not known yet; never reaches a user."""
+
+    def __init__(self, code: str, message: str, fix: str, *, position: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.fix = fix
+        self.position = position
+        """Offset in the text that was parsed, from 0."""
+
+    def at(
+        self, file: str, line: int = 0, *, column: int = 0, severity: Severity = "error"
+    ) -> Issue:
+        """Give the issue, with its place."""
+        return Issue(
+            code=self.code,
+            severity=severity,
+            file=file,
+            line=line,
+            column=column,
+            message=self.message,
+            fix=self.fix,
+        )
+
+
+def errors(issues: Iterable[Issue]) -> Iterator[Issue]:
+    """Leave out the warnings."""
+    return (issue for issue in issues if issue.severity == "error")
+
+
+def fold(issues: Sequence[Issue], *, shown: int = SHOWN) -> tuple[Issue, ...]:
+    """Keep the first issues of every code, and one that counts the others."""
+    kept: list[Issue] = []
+    seen: Counter[str] = Counter()
+    first: dict[str, Issue] = {}
+    for issue in issues:
+        seen[issue.code] += 1
+        first.setdefault(issue.code, issue)
+        if seen[issue.code] <= shown:
+            kept.append(issue)
+    for code, count in seen.items():
+        if count > shown:
+            more = f"and {count - shown} more like the {shown} above"
+            kept.append(first[code].model_copy(update={"line": 0, "column": 0, "message": more}))
+    return tuple(kept)
+
+
+def require(issues: Sequence[Issue]) -> None:
+    """Stop when an issue is an error.
+
+    Raises:
+        DataError: with at most 20 issues in its text, and all of them in `.issues`.
+    """
+    found = list(errors(issues))
+    if not found:
+        return
+    count = "1 error" if len(found) == 1 else f"{len(found)} errors"
+    lines = [f"{count} in the data:", *map(str, found[:SHOWN])]
+    if len(found) > SHOWN:
+        lines.append(f"... and {len(found) - SHOWN} more")
+    raise DataError("\n".join(lines), found)

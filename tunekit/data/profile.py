@@ -1,0 +1,34 @@
+"""All that a plan needs to know of the data."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from tunekit.data.issues import Issue
+from tunekit.data.rows import Row, RowKind
+
+
+class Profile(BaseModel):
+    """What was learnt from reading the rows; the rows themselves ride along unprinted."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    format: str
+    """The format that was recognised: `conversation`, `sharegpt`, `alpaca`, ..."""
+    kind: RowKind
+    rows: int
+    """Rows to train on."""
+    validation_rows: int
+    validation_policy: str
+    """Where the held-out rows come from, in words."""
+    tokens: int
+    """Estimate over the training rows: a token for every 4 characters."""
+    trained_tokens: int
+    """Estimate of those that count for the loss."""
+    longest: int
+    """Estimate for the longest row, held-out rows included."""
+    digest: str
+    """Hash of all rows, training then held-out, in order (sha256, hex)."""
+    issues: tuple[Issue, ...] = ()
+    """Warnings; errors stop before a profile is made."""

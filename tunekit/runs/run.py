@@ -1,0 +1,380 @@
+"""Plan, run, submit, get: and `Run`, which has the same verbs on every backend."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunekit import errors, models, store
+from tunekit.backends import registry
+from tunekit.backends.backend import Backend, JobId
+from tunekit.data.prepare import Prepared, prepare
+from tunekit.events import EvaluationEvent, Event, JobState
+from tunekit.plan.plan import Plan
+from tunekit.runs import submission
+from tunekit.runs.refresh import refresh
+from tunekit.runs.stream import EventStream
+from tunekit.spec.finetune import FineTune
+from tunekit.store import Record, RunFolder
+
+if TYPE_CHECKING:
+    from tunekit.adapters.adapter import Adapter
+    from tunekit.evaluation.compare import Comparison
+
+AnyBackend = str | Mapping[str, Any] | Backend
+
+
+class Run:
+    """One fine-tune that was submitted; any process can hold one.
+
+    What it knows is on disk, in `folder`; `refresh` brings it up to date.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._record = folder.read()
+
+    @property
+    def id(self) -> str:
+        """The run's id; `tunekit.get(id)` finds it from any process."""
+        return self._record.id
+
+    @property
+    def name(self) -> str | None:
+        """What `output.name` calls it."""
+        return self._record.name
+
+    @property
+    def state(self) -> JobState:
+        """The state at the last refresh."""
+        return self._record.state
+
+    @property
+    def native(self) -> str:
+        """The backend's own word for the state."""
+        return self._record.native
+
+    @property
+    def spec(self) -> FineTune:
+        """The spec, as it was set."""
+        return FineTune(**self._record.spec)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that was carried out."""
+        return self._record.plan
+
+    @property
+    def backend(self) -> str:
+        """The backend's name."""
+        return self._record.plan.backend
+
+    @property
+    def job_id(self) -> str | None:
+        """The backend's id of the job, once it has one."""
+        return self._record.job_id
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self._folder.path
+
+    @property
+    def created(self) -> float:
+        """Seconds since 1970."""
+        return self._record.created
+
+    @property
+    def ended(self) -> float | None:
+        """Seconds since 1970, or None while it goes on."""
+        return self._record.ended
+
+    @property
+    def reason(self) -> str:
+        """Why it failed."""
+        return self._record.reason
+
+    def refresh(self) -> Run:
+        """Poll the backend once, unless the run is over."""
+        self._record = refresh(self._folder)
+        return self
+
+    def events(self, follow: bool = True) -> EventStream:
+        """Iterate (also with `async for`) over all events; with `follow`, until the run is over."""
+        return EventStream(
+            self._folder,
+            refresh=lambda: self.refresh().state.terminal or self.job_id is None,
+            pause=self._backend().poll_seconds,
+            follow=follow,
+        )
+
+    def wait(
+        self, timeout: float | None = None, *, on_event: Callable[[Event], object] | None = None
+    ) -> Run:
+        """Wait until the run is over, and give it back if it succeeded.
+
+        Raises:
+            RunFailed: it failed; Diverged when its loss was not a number.
+            RunCancelled: somebody cancelled it.
+            RunTimeout: `timeout` seconds have passed; the job goes on.
+            KeyboardInterrupt: Ctrl-C; the job goes on.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        for event in self._until(deadline):
+            if on_event is not None and event is not None:
+                on_event(event)
+        return self._ended_well()
+
+    def cancel(self) -> Run:
+        """Ask the job to stop; harmless when it is over."""
+        if not self.refresh().state.terminal and self._record.job_id is not None:
+            self._backend().cancel(JobId(self._record.job_id))
+        return self
+
+    def resume(self) -> Run:
+        """Take up a run that stopped before its end.
+
+        Raises:
+            RunError: it has succeeded, or is still running.
+            UnsupportedError: the backend cannot resume.
+        """
+        backend = self._backend()
+        if self._record.job_id is None:
+            submission.once(self._folder, backend)
+            return self.refresh()
+        with self._folder.claim():
+            self._may_resume()
+            job_id = backend.resume(JobId(self._record.job_id))
+            with self._folder.refreshing() as entry:
+                entry.job_id = job_id
+                entry.state = JobState.QUEUED
+                entry.reason = entry.error = entry.log = ""
+                entry.ended = None
+        return self.refresh()
+
+    @property
+    def adapter(self) -> Adapter:
+        """The trained adapter (or model).
+
+        Raises:
+            RunError: the run has not succeeded.
+        """
+        from tunekit.adapters.adapter import Adapter
+
+        if not self._folder.adapter.is_dir():
+            raise errors.RunError(
+                f"{self.id} is {self.state}: it has no adapter yet; "
+                f"`tunekit show {self.id}` says more",
+                run_id=self.id,
+            )
+        return Adapter.open(self._folder.adapter)
+
+    @property
+    def evaluation(self) -> Comparison | None:
+        """The comparison of base and tuned model, or None when there was none."""
+        from tunekit.evaluation.compare import Comparison
+
+        found = None
+        for event, _ in self._folder.events():
+            if isinstance(event, EvaluationEvent):
+                found = Comparison.model_validate(event.result)
+        return found
+
+    def log(self, lines: int = 50) -> str:
+        """Give the last lines of the job's log."""
+        from tunekit.backends.local.job import Job
+
+        return Job(self._folder.job).tail(lines) or self._record.log
+
+    def __await__(self) -> Generator[Any, None, Run]:
+        return asyncio.to_thread(self.wait).__await__()
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} {self.state} on {self.backend}>"
+
+    def __str__(self) -> str:
+        from tunekit.runs.show import text
+
+        return text(self)
+
+    def __rich__(self) -> Any:
+        from tunekit.runs.show import panel
+
+        return panel(self)
+
+    def _repr_html_(self) -> str:
+        from tunekit.runs.show import html
+
+        return html(self)
+
+    def _backend(self) -> Backend:
+        return registry.resolve(self._record.backend)
+
+    def _until(self, deadline: float | None) -> Generator[Event | None, None, None]:
+        """Yield events, and None where there was time to look at the clock."""
+        stream = EventStream(
+            self._folder, refresh=lambda: self.refresh().state.terminal, pause=0, follow=False
+        )
+        pause = self._backend().poll_seconds
+        while True:
+            yield from stream
+            if self.state.terminal or (self.job_id is None and self._abandoned()):
+                return
+            if deadline is not None and time.monotonic() >= deadline:
+                raise errors.RunTimeout(
+                    f"{self.id} is still {self.state}; the job goes on: `tunekit wait {self.id}`",
+                    run_id=self.id,
+                )
+            self.refresh()
+            if not self.state.terminal:
+                time.sleep(pause)
+
+    def _abandoned(self) -> bool:
+        """Say whether the process that was to submit this run is gone."""
+        try:
+            with self._folder.claim():
+                return self._folder.read().job_id is None
+        except errors.RunBusy:
+            return False
+
+    def _may_resume(self) -> None:
+        if self.refresh().state is JobState.SUCCEEDED:
+            raise errors.RunError(
+                f"{self.id} has succeeded; there is nothing to resume", run_id=self.id
+            )
+        if not self.state.terminal:
+            raise errors.RunBusy(
+                f"{self.id} is {self.state}; watch it with `tunekit wait {self.id}`", run_id=self.id
+            )
+
+    def _ended_well(self) -> Run:
+        if self.state is JobState.SUCCEEDED:
+            return self
+        if self.state is JobState.CANCELLED:
+            raise errors.RunCancelled(
+                f"{self.id} was cancelled; `tunekit resume {self.id}` takes it up again",
+                run_id=self.id,
+            )
+        raise _failure(self._record)
+
+
+def plan(spec: FineTune, backend: AnyBackend = "local") -> Plan:
+    """Translate a spec for a backend, without starting anything.
+
+    Raises:
+        SpecError: spec or data are wrong on every backend.
+    """
+    chosen, _, made = _plan(spec, backend)
+    del chosen
+    return made
+
+
+def submit(spec: FineTune, backend: AnyBackend = "local", *, strict: bool = True) -> Run:
+    """Start a fine-tune and return at once; the job is started exactly once.
+
+    With `strict=False`, settings that the backend cannot honour are warned about, not refused.
+
+    Raises:
+        SpecError: spec or data are wrong on every backend.
+        UnsupportedError: the backend cannot honour what the spec sets.
+    """
+    chosen, prepared, made = _plan(spec, backend)
+    made.require(strict=strict)
+    folder = submission.record(spec, made, chosen, prepared)
+    submission.once(folder, chosen)
+    return Run(folder)
+
+
+def run(
+    spec: FineTune,
+    backend: AnyBackend = "local",
+    *,
+    strict: bool = True,
+    progress: bool | None = None,
+    on_event: Callable[[Event], object] | None = None,
+    timeout: float | None = None,
+) -> Run:
+    """Start a fine-tune, show its progress, and return when it has succeeded.
+
+    `progress=None` draws a bar in a terminal and prints lines elsewhere; False is silent.
+
+    Raises:
+        SpecError: spec or data are wrong on every backend.
+        UnsupportedError: the backend cannot honour what the spec sets.
+        RunFailed: the job failed. RunTimeout: `timeout` seconds have passed; the job goes on.
+    """
+    from tunekit.runs.progress import Progress
+
+    started = submit(spec, backend, strict=strict)
+    with Progress(started, enabled=progress) as show:
+
+        def both(event: Event) -> None:
+            show(event)
+            if on_event is not None:
+                on_event(event)
+
+        return started.wait(timeout, on_event=both)
+
+
+def get(run_id: str) -> Run:
+    """Find a run by its id, a prefix of it, or its name, from any process.
+
+    Raises:
+        RunError: none or several fit.
+    """
+    return Run(store.find(run_id)).refresh()
+
+
+def runs() -> list[Run]:
+    """List all runs under `$TUNEKIT_HOME`, newest first, as they were last seen."""
+    return [Run(folder) for folder in store.folders()]
+
+
+def backends() -> list[str]:
+    """List the names of the backends that can be used here."""
+    return registry.names()
+
+
+async def asubmit(spec: FineTune, backend: AnyBackend = "local", *, strict: bool = True) -> Run:
+    """Do `submit` without blocking the event loop."""
+    return await asyncio.to_thread(submit, spec, backend, strict=strict)
+
+
+async def arun(
+    spec: FineTune,
+    backend: AnyBackend = "local",
+    *,
+    strict: bool = True,
+    on_event: Callable[[Event], object] | None = None,
+) -> Run:
+    """Do `run` without blocking the event loop; cancelling the task leaves the job going."""
+    started = await asubmit(spec, backend, strict=strict)
+    async for event in started.events():
+        if on_event is not None:
+            on_event(event)
+    return started._ended_well()
+
+
+def _plan(spec: FineTune, backend: AnyBackend) -> tuple[Backend, Prepared, Plan]:
+    chosen = registry.resolve(backend)
+    model = models.describe(spec.model)
+    prepared = prepare(spec)
+    return chosen, prepared, chosen.plan(spec, model, prepared.profile)
+
+
+def _failure(entry: Record) -> errors.RunFailed:
+    kind = errors.Diverged if entry.error == "Diverged" else errors.RunFailed
+    text = f"{entry.id} failed: {entry.reason or 'no reason was given'}"
+    log = entry.log.strip()
+    if log:
+        text += f"\n  the log ends with: {log.splitlines()[-1][:200]}"
+    with contextlib.suppress(errors.TunekitError):
+        if registry.resolve(entry.backend).capabilities.resume:
+            text += (
+                f"\n  `tunekit logs {entry.id}` shows it all; `tunekit resume {entry.id}` goes on"
+            )
+    return kind(text, run_id=entry.id, reason=entry.reason, log=entry.log)

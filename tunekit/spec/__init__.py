@@ -1,0 +1,1 @@
+"""What is wanted: pydantic models and nothing else."""

@@ -1,0 +1,125 @@
+"""The spec: what is wanted, on any backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from os import PathLike, fspath
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from tunekit.spec.evaluation import Evaluation, Output
+from tunekit.spec.methods import LoRA, Method
+from tunekit.spec.objectives import SFT, Objective
+from tunekit.spec.strict import Auto, Strict, within
+from tunekit.spec.training import Training
+
+_NO_MODEL = "is empty; give a hub id, a local folder, or embedded:smollm2-135m"
+_NO_DATA = "is empty; give a file, a folder, a hub id or rows"
+_NO_SHARE = (
+    "is a share of the rows, below 1: write {share} for {value} %; "
+    "for held-out rows of their own give a file"
+)
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Rows = Annotated[tuple[dict[str, Any], ...], Field(strict=False)]
+
+Format = Literal[
+    "auto",
+    "conversation",
+    "sharegpt",
+    "alpaca",
+    "completion",
+    "text",
+    "preference",
+    "judged",
+]
+
+
+class Data(Strict):
+    """Where the rows come from."""
+
+    source: str | Rows
+    """A file, a glob, a folder, a hub id, or rows in memory."""
+    format: Format = "auto"
+    """The shape of the rows. "auto": recognised from their keys."""
+    split: Annotated[str, Field(min_length=1)] = "train"
+    """Which split of a hub dataset."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """Use the first so many rows."""
+
+    @field_validator("source")
+    @classmethod
+    def _not_empty(cls, source: str | Rows) -> str | Rows:
+        if isinstance(source, str) and not source.strip():
+            raise ValueError(_NO_DATA)
+        if not source:
+            raise ValueError("holds no rows; give at least one")
+        return source
+
+
+def _rows(value: Any) -> Any:
+    """Take a path, an iterable of rows or a `datasets.Dataset` for what it means."""
+    if value is None:
+        raise ValueError(_NO_DATA)
+    if isinstance(value, str):
+        return {"source": value}
+    if isinstance(value, PathLike):
+        return {"source": fspath(cast("PathLike[str]", value))}
+    if isinstance(value, Mapping) or isinstance(value, Data):
+        return cast("Any", value)
+    if isinstance(value, Iterable) and not isinstance(value, bytes):
+        rows = cast("Iterable[Any]", value)
+        return {"source": tuple(dict(row) if isinstance(row, Mapping) else row for row in rows)}
+    return value
+
+
+def _held_out(value: Any) -> Any:
+    share = value is None or isinstance(value, (int, float))
+    return value if share or value == "auto" else _rows(value)
+
+
+class FineTune(Strict):
+    """One fine-tune: model, data, method, objective, training.
+
+    Raises:
+        SpecError: a key or value is wrong; every fault is named with the nearest valid key.
+    """
+
+    model: Annotated[str, Field(min_length=1)]
+    """A hub id, a local folder, or `embedded:smollm2-135m`."""
+    data: Annotated[Data, BeforeValidator(_rows, json_schema_input_type=str | Rows | Data)]
+    """The rows to train on: a file, glob, folder, hub id, or rows in memory."""
+    method: Method = LoRA()
+    """How the weights change: "lora", "qlora" or "full", or an object with settings."""
+    objective: Objective = SFT()
+    """What is rewarded: "sft" or "dpo", or an object with settings."""
+    training: Training = Training()
+    """Epochs, batch, learning rate and the rest."""
+    validation: Annotated[
+        Share | Auto | Data | None,
+        BeforeValidator(_held_out, json_schema_input_type=Share | Auto | str | Rows | Data | None),
+        within(1, _NO_SHARE),
+    ] = "auto"
+    """Held-out rows: a share, a source of their own, or None. "auto": a share by the row count."""
+    evaluation: Evaluation = Evaluation()
+    """What is measured before and after."""
+    output: Output = Output()
+    """Name and place of the result."""
+    extra: dict[str, dict[str, Any]] = {}
+    """Native settings per backend, merged last: `extra={"local": {"optim": "adafactor"}}`."""
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _path(cls, value: Any) -> Any:
+        if value is None or value == "":
+            raise ValueError(_NO_MODEL)
+        return fspath(cast("PathLike[str]", value)) if isinstance(value, PathLike) else value
+
+    def minimal(self) -> dict[str, Any]:
+        """Give only what was set, as plain JSON values.
+
+        A spec that is dumped with all its defaults would make every default a wish;
+        this keeps wishes apart from defaults.
+        """
+        return self.model_dump(mode="json", exclude_unset=True, exclude_none=False)

@@ -1,0 +1,60 @@
+"""How long, how fast, in what portions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tunekit.spec.strict import Auto, Strict, within
+
+PositiveInt = Annotated[int, Field(ge=1)]
+
+
+class Training(Strict):
+    """Hyperparameters; the plan picks what is "auto" and gives its reason."""
+
+    epochs: Annotated[
+        Annotated[float, Field(gt=0, le=1000)] | Auto,
+        within(1001, "counts passes over the data; for {value} optimizer steps set max_steps"),
+    ] = "auto"
+    """Passes over the data. "auto": 1 to 4 by the number of rows."""
+    max_steps: PositiveInt | None = None
+    """Optimizer steps after which to stop, whatever `epochs` says."""
+    batch_size: PositiveInt | Auto = "auto"
+    """Sequences per optimizer step, over all devices and accumulation."""
+    learning_rate: Annotated[
+        Annotated[float, Field(gt=0, lt=0.5)] | Auto,
+        within(0.5, "{value} is larger than any rate that trains; 2e-4 is usual for LoRA"),
+    ] = "auto"
+    """Peak learning rate. "auto": by model family and size, batch, method and objective."""
+    scheduler: Literal["cosine", "linear", "constant"] = "cosine"
+    """Shape of the learning rate after the warm-up."""
+    warmup_ratio: Annotated[
+        Annotated[float, Field(ge=0, lt=1)],
+        within(
+            1,
+            "is a share of all steps, below 1: for {value} steps out of N "
+            "write what {value} / N comes to, such as 0.03",
+        ),
+    ] = 0.03
+    """Share of the steps in which the learning rate rises from zero."""
+    max_length: PositiveInt | Auto = "auto"
+    """Longest row in tokens. "auto": what the longest row needs, at most the model's context."""
+    packing: bool = False
+    """Join short rows into sequences of `max_length`, without attention between them."""
+    weight_decay: Annotated[
+        Annotated[float, Field(ge=0, lt=10)],
+        within(10, "{value} would shrink the weights to nothing; 0.01 to 0.1 is usual"),
+    ] = 0.0
+    """Decoupled weight decay of AdamW."""
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Gradients are scaled down to this norm."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    """Seeds initialisation, order of the rows, dropout and the validation split."""
+    dtype: Literal["float32", "bfloat16"] | Auto = "auto"
+    """Precision of weights and arithmetic. "auto": bfloat16 where the device is fast at it."""
+    gradient_checkpointing: bool | Auto = "auto"
+    """Recompute activations to save memory. "auto": only when memory asks for it."""
+    checkpoint_steps: PositiveInt | Auto = "auto"
+    """Optimizer steps between checkpoints. "auto": about five per run."""

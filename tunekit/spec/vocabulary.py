@@ -1,0 +1,42 @@
+"""What other tools call the fields of a spec."""
+
+from __future__ import annotations
+
+FOREIGN = {
+    "r": "'method.rank'",
+    "lora_r": "'method.rank'",
+    "lora_rank": "'method.rank'",
+    "lora_alpha": "'method.alpha'",
+    "lora_dropout": "'method.dropout'",
+    "num_train_epochs": "'training.epochs'",
+    "n_epochs": "'training.epochs'",
+    "num_epochs": "'training.epochs'",
+    "lr": "'training.learning_rate'",
+    "learning_rate_multiplier": "'training.learning_rate' (the rate itself, not a factor)",
+    "per_device_train_batch_size": "'training.batch_size' (sequences per optimizer step)",
+    "gradient_accumulation_steps": "'training.batch_size' (sequences per optimizer step)",
+    "micro_batch_size": "'training.batch_size' (sequences per optimizer step)",
+    "max_seq_length": "'training.max_length'",
+    "sequence_len": "'training.max_length'",
+    "cutoff_len": "'training.max_length'",
+    "lr_scheduler_type": "'training.scheduler'",
+    "lr_scheduler": "'training.scheduler'",
+    "warmup_steps": "'training.warmup_ratio' (a share of all steps)",
+    "base_model": "'model'",
+    "model_name": "'model'",
+    "model_name_or_path": "'model'",
+    "train_file": "'data'",
+    "training_file": "'data'",
+    "dataset": "'data'",
+    "datasets": "'data'",
+    "validation_file": "'validation'",
+    "val_set_size": "'validation' (a share such as 0.1)",
+    "val_size": "'validation' (a share such as 0.1)",
+    "dpo_beta": "'objective.beta'",
+    "suffix": "'output.name'",
+    "output_dir": "'output.folder'",
+    "assistant_only_loss": "'objective.train_on'",
+    "completion_only_loss": "'objective.train_on'",
+    "train_on_inputs": "'objective.train_on'",
+}
+"""Words of TRL, PEFT, Axolotl, LLaMA-Factory, OpenAI, Together; ours on the right."""

@@ -1,0 +1,200 @@
+"""The run folder: what a run is, on disk. `cat`, `cp` and `rm` are the tools."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from tunekit.errors import RunBusy, RunError
+from tunekit.events import Event, JobState
+from tunekit.files import Locked, locked, write_atomic
+from tunekit.home import home
+from tunekit.plan.plan import Plan
+
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+class Record(BaseModel):
+    """`run.json`: the spec as it was set, the plan, and where the job stands."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    version: int = 1
+    id: str
+    name: str | None = None
+    created: float
+    """Seconds since 1970."""
+    spec: dict[str, Any]
+    """Only what was set, so that wishes stay apart from defaults."""
+    plan: Plan
+    backend: dict[str, Any]
+    """How to build the backend again: `type` and its options; never a secret."""
+    data: dict[str, Any] = {}
+    """Rows and hashes of the files under `data/`."""
+    versions: dict[str, str] = {}
+    submitting: bool = False
+    """Set before the job is submitted, cleared when its id is saved."""
+    job_id: str | None = None
+    state: JobState = JobState.QUEUED
+    native: str = ""
+    cursor: str | None = None
+    events_bytes: int = 0
+    """How much of events.jsonl belongs to `cursor`; what lies beyond was cut short by a crash."""
+    reason: str = ""
+    error: str = ""
+    """Name of the error class that tells this failure apart, if there is one."""
+    log: str = ""
+    ended: float | None = None
+
+
+class RunFolder:
+    """Read and write one run's folder; safe with several processes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.data = path / "data"
+        self.job = path / "job"
+        self.adapter = path / "adapter"
+        self._events = path / "events.jsonl"
+
+    @property
+    def id(self) -> str:
+        """The run's id is the folder's name."""
+        return self.path.name
+
+    def read(self) -> Record:
+        """Read the record.
+
+        Raises:
+            RunError: there is none, or it is damaged.
+        """
+        try:
+            return Record.model_validate_json((self.path / "run.json").read_bytes())
+        except FileNotFoundError:
+            raise RunError(f"{self.path} holds no run.json", run_id=self.id) from None
+        except ValidationError as error:
+            raise RunError(
+                f"{self.path}/run.json is damaged ({error.error_count()} faults); "
+                f"remove the folder to forget the run: rm -r {self.path}",
+                run_id=self.id,
+            ) from None
+
+    def write(self, record: Record) -> None:
+        """Write the record, as a whole or not at all."""
+        write_atomic(self.path / "run.json", record.model_dump_json(indent=1) + "\n")
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Be the only process that submits or resumes this run.
+
+        Raises:
+            RunBusy: another process is at it.
+        """
+        path = self.path / ".claim"
+        try:
+            with locked(path, timeout=0) as file:
+                file.truncate()
+                file.write(f"process {os.getpid()} on {platform.node()}".encode())
+                file.flush()
+                yield
+        except Locked:
+            owner = path.read_text() or "another process"
+            raise RunBusy(
+                f"{self.id}: {owner} is submitting or resuming this run; "
+                f"watch it with `tunekit wait {self.id}`",
+                run_id=self.id,
+            ) from None
+
+    @contextmanager
+    def refreshing(self) -> Iterator[Record]:
+        """Hold the record while it is brought up to date; written back at the end."""
+        with locked(self.path / ".lock"):
+            record = self.read()
+            before = record.model_copy()
+            yield record
+            if record != before:
+                self.write(record)
+
+    def append(self, record: Record, events: Sequence[Event]) -> None:
+        """Add events; a crash before the record is written leaves no doubled lines."""
+        if not events:
+            return
+        lines = "".join(event.model_dump_json() + "\n" for event in events).encode()
+        descriptor = os.open(self._events, os.O_RDWR | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "r+b") as file:
+            file.truncate(record.events_bytes)
+            file.seek(record.events_bytes)
+            file.write(lines)
+        record.events_bytes += len(lines)
+
+    def events(self, start: int = 0) -> Iterator[tuple[Event, int]]:
+        """Read events from a byte offset on, each with the offset behind it."""
+        if not self._events.exists():
+            return
+        with self._events.open("rb") as file:
+            file.seek(start)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                start += len(line)
+                yield _EVENT.validate_python(json.loads(line)), start
+
+
+def create(record: Record) -> RunFolder:
+    """Make the folder of a new run, before anything is spent."""
+    path = _runs() / record.id
+    path.mkdir(mode=0o700)
+    folder = RunFolder(path)
+    folder.data.mkdir(mode=0o700)
+    folder.job.mkdir(mode=0o700)
+    folder.write(record)
+    return folder
+
+
+def new_id(name: str | None) -> str:
+    """Make an id that sorts by time and says the run's name."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    return f"{name or 'run'}-{stamp}-{secrets.token_hex(2)}"
+
+
+def folders() -> list[RunFolder]:
+    """List the runs, newest first."""
+    found = [RunFolder(path.parent) for path in _runs().glob("*/run.json")]
+    return sorted(found, key=lambda folder: folder.read().created, reverse=True)
+
+
+def find(key: str) -> RunFolder:
+    """Find a run by id, by a prefix of it, or by its name (the newest of that name).
+
+    Raises:
+        RunError: none or several runs match.
+    """
+    exact = _runs() / key
+    if key and "/" not in key and (exact / "run.json").exists():
+        return RunFolder(exact)
+    found = folders()
+    named = [folder for folder in found if folder.read().name == key]
+    if named:
+        return named[0]
+    matches = [folder for folder in found if key and folder.id.startswith(key)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        listed = ", ".join(folder.id for folder in matches[:5])
+        raise RunError(f"{key!r} fits several runs: {listed}; give more of the id", run_id=key)
+    raise RunError(f"no run {key!r} under {_runs()}; `tunekit runs` lists them", run_id=key)
+
+
+def _runs() -> Path:
+    path = home() / "runs"
+    path.mkdir(mode=0o700, exist_ok=True)
+    return path
