@@ -42,6 +42,27 @@ class Issue(BaseModel):
         return f"{place}: {self.code}: {self.message}\n    fix: {self.fix}"
 
 
+class Enough(Exception):
+    """So many errors were found that reading on is of no use; never reaches a user."""
+
+
+class Found(list[Issue]):
+    """Issues as they are found."""
+
+    _errors = 0
+
+    def append(self, issue: Issue) -> None:
+        """Add one.
+
+        Raises:
+            Enough: `ERROR_LIMIT` errors have been found.
+        """
+        super().append(issue)
+        self._errors += issue.severity == "error"
+        if self._errors >= ERROR_LIMIT:
+            raise Enough
+
+
 class Fault(Exception):
     """One thing wrong, raised where its file is not known yet; never reaches a user."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from tunekit.data.issues import Issue
-from tunekit.data.rows import Row, RowKind
+from tunekit.data.rows import RowKind
 
 
 class Profile(BaseModel):
@@ -23,7 +23,8 @@ class Profile(BaseModel):
     validation_policy: str
     """Where the held-out rows come from, in words."""
     tokens: int
-    """Estimate over the training rows: a token for every 4 characters."""
+    """Estimate over the training rows: a token for every 4 bytes of UTF-8, and 4 for every turn.
+    Of a pair both sequences count."""
     trained_tokens: int
     """Estimate of those that count for the loss."""
     longest: int

@@ -102,6 +102,4 @@ class Judged(_Row):
     where: Where
 
 
-Row = Annotated[
-    Conversation | Completion | Text | Preference | Judged, Field(discriminator="kind")
-]
+Row = Annotated[Conversation | Completion | Text | Preference | Judged, Field(discriminator="kind")]

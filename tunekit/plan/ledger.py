@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from tunekit.data.profile import Profile
 from tunekit.plan.plan import Change, Estimate, Plan
 from tunekit.spec.finetune import Data, FineTune
 
@@ -65,7 +66,7 @@ class Ledger:
         """Say that the backend cannot honour the field; stops the run if the user set it."""
         for leaf in self._close_field(field):
             wish = leaf in self._set
-            outcome = "unsupported" if wish else "dropped"
+            outcome: Literal["unsupported", "dropped"] = "unsupported" if wish else "dropped"
             asked = _look(self._spec, leaf)
             self._changes.append(
                 Change(field=leaf, outcome=outcome, asked=asked, used=used, reason=reason)
@@ -89,6 +90,7 @@ class Ledger:
         request: dict[str, Any],
         *,
         backend: str,
+        data: Profile | None = None,
         estimates: Sequence[Estimate] = (),
         warnings: Sequence[str] = (),
     ) -> Plan:
@@ -99,6 +101,7 @@ class Ledger:
         return Plan(
             backend=backend,
             model=self._spec.model,
+            summary=_summary(self._spec, data),
             request=request,
             changes=tuple(sorted(self._changes, key=lambda change: _ORDER[change.outcome])),
             estimates=tuple(estimates),
@@ -114,6 +117,14 @@ class Ledger:
 
 
 _ORDER = {"unsupported": 0, "adapted": 1, "dropped": 2, "auto": 3}
+
+
+def _summary(spec: FineTune, data: Profile | None) -> str:
+    line = f"{type(spec.objective).__name__} with {type(spec.method).__name__}"
+    if data is None:
+        return line
+    rows = "row" if data.rows == 1 else "rows"
+    return f"{line} on {data.rows:,} {data.kind} {rows}, {data.validation_rows:,} held out"
 
 
 def _leaves(

@@ -46,6 +46,8 @@ class Plan(BaseModel):
 
     backend: str
     model: str
+    summary: str = ""
+    """Objective, method and rows, in a line."""
     request: dict[str, Any]
     changes: tuple[Change, ...] = ()
     estimates: tuple[Estimate, ...] = ()

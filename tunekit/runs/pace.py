@@ -21,6 +21,8 @@ class Pace:
         numbers = event.metrics
         if "max_steps" in numbers:
             self.total = int(numbers["max_steps"])
+            # Training begins here, or begins again after a resume.
+            self._began = None
         self.loss = numbers.get("loss", self.loss)
         self.tokens_per_second = numbers.get("tokens_per_second", self.tokens_per_second)
         self.step = max(self.step, event.step)

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from typing_extensions import Self
 
@@ -40,9 +40,7 @@ class Progress:
     anywhere; False is silent. With `comparison=False` the figures before and after are left out.
     """
 
-    def __init__(
-        self, run: Run, *, enabled: bool | None = None, comparison: bool = True
-    ) -> None:
+    def __init__(self, run: Run, *, enabled: bool | None = None, comparison: bool = True) -> None:
         self._run = run
         self._pace = Pace(total=_planned_steps(run.plan.request))
         self._comparison = comparison
@@ -121,7 +119,8 @@ def figures(event: MetricsEvent) -> str:
 
 def _planned_steps(request: dict[str, Any]) -> int | None:
     trainer = request.get("trainer")
-    steps = trainer.get("max_steps") if isinstance(trainer, dict) else request.get("max_steps")
+    holder = cast("dict[str, Any]", trainer) if isinstance(trainer, dict) else request
+    steps = holder.get("max_steps")
     return steps if isinstance(steps, int) and steps > 0 else None
 
 
@@ -140,7 +139,7 @@ class _Lines:
     def step(self, pace: Pace) -> None:
         tenth = int(10 * pace.share) if pace.total else -1
         waited = time.monotonic() - self._last >= self._PATIENCE
-        if not pace.loss or not (tenth > self._tenth or waited):
+        if pace.loss is None or not (tenth > self._tenth or waited):
             return
         self._tenth = max(tenth, self._tenth)
         self._last = time.monotonic()
@@ -157,16 +156,16 @@ class _Bar:
     """A bar that rich draws: share, step, loss, tokens per second, time left."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bars
+
+        from tunekit.runs.screen import Screen
 
         self._bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
             TextColumn("{task.fields[figures]}"),
-            console=Console(stderr=True),
-            transient=False,
+            console=Screen(stderr=True),
         )
         self._task = self._bars.add_task("waiting", total=None, figures="")
         self._bars.start()

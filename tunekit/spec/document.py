@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, ConfigDict, ValidationError, WithJsonSchem
 
 from tunekit.errors import SpecError
 from tunekit.spec.finetune import FineTune
-from tunekit.spec.strict import Place, spec_error
+from tunekit.spec.problems import Place, spec_error
 from tunekit.spec.yaml import Tree, dump, parse, scalar
 
 SCHEMA_ID = "urn:tunekit:schema:spec"
@@ -32,12 +32,14 @@ class Document:
 def _a_backend(value: Any) -> Any:
     if value is None:
         raise ValueError("is empty; give a name such as local, or remove it")
-    name = cast("dict[Any, Any]", value).get("type") if isinstance(value, dict) else value
+    name: Any = value
+    if isinstance(value, dict):
+        name = cast("dict[str, Any]", value).get("type")
     if name is None:
         raise ValueError("says no type; write backend: {type: local, ...}")
     if not isinstance(name, str) or not name.strip():
-        raise ValueError(f"must be a name, or a mapping with a type, not {value!r}")
-    return value
+        raise ValueError(f"must be a name, or a mapping with a type, not {name!r}")
+    return cast("Any", value)
 
 
 _BACKEND_SCHEMA: dict[str, Any] = {
@@ -125,9 +127,7 @@ def _brief(name: str, value: Any) -> Any:
     return section
 
 
-def _document(
-    text: str, source: str, overrides: Sequence[str], *, folder: Path | None
-) -> Document:
+def _document(text: str, source: str, overrides: Sequence[str], *, folder: Path | None) -> Document:
     tree = _parse_json(text, source) if source.endswith(".json") else parse(text, source)
     values = _keys(tree, source)
     places = {place: f"{source}:{line}" for place, line in tree.lines.items()}
@@ -163,7 +163,8 @@ def _read(file: Path) -> str:
     except FileNotFoundError:
         raise SpecError(f"{file}: there is no such file{_nearest(file)}") from None
     except UnicodeDecodeError as error:
-        raise SpecError(f"{file}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
+        problem = f"byte {error.start} is not UTF-8; save the file as UTF-8"
+        raise SpecError(f"{file}: {problem}") from None
     except OSError as error:
         raise SpecError(f"{file}: cannot be read: {error.strerror}") from None
 
@@ -197,11 +198,11 @@ def _parse_json(text: str, source: str) -> Tree:
 def _point_beside(values: dict[str, Any], folder: Path) -> None:
     """Let paths mean the folder of the file where they exist there."""
     for name in ("data", "validation"):
-        section = values.get(name)
-        if isinstance(section, str):
-            values[name] = _beside(section, folder)
-        elif isinstance(section, dict) and isinstance(source := section.get("source"), str):
-            section["source"] = _beside(source, folder)
+        holder, key = values, name
+        if isinstance(values.get(name), dict):
+            holder, key = values[name], "source"
+        if isinstance(source := holder.get(key), str):
+            holder[key] = _beside(source, folder)
     model = values.get("model")
     if isinstance(model, str) and model.startswith("."):
         values["model"] = _beside(model, folder)
@@ -239,13 +240,13 @@ def _override(values: dict[str, Any], places: dict[Place, str], text: str) -> No
 
 def _enter(holder: dict[str, Any], key: str, text: str, *, top: bool) -> dict[str, Any]:
     """Go into a section; one written as a word, or not at all, becomes a mapping."""
-    value = holder.get(key)
+    value: Any = holder.get(key)
     word = _SHORTHAND.get(key) if top else None
     if value is None:
         default = _File.model_fields[key].get_default() if word == "type" else None
         value = {} if default is None else {"type": getattr(default, "type", default)}
     elif word and value != "auto" and isinstance(value, (str, list)):
-        value = {word: value}
+        value = {word: cast("Any", value)}
     if not isinstance(value, dict):
         raise SpecError(f"--set {text}: {key} is {value!r}, which has no keys; set {key} itself")
     holder[key] = value
@@ -260,5 +261,3 @@ def _value(raw: str, text: str) -> Any:
         return scalar(raw)
     except ValueError:
         raise SpecError(f"--set {text}: {raw[:40]} is not a finite number") from None
-
-

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from os import PathLike, fspath
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from tunekit.spec.evaluation import Evaluation, Output
-from tunekit.spec.methods import LoRA, Method
-from tunekit.spec.objectives import SFT, Objective
-from tunekit.spec.strict import Auto, Strict, within
+from tunekit.spec.methods import Full, LoRA, Method, MethodName, QLoRA
+from tunekit.spec.objectives import DPO, SFT, Objective, ObjectiveName
+from tunekit.spec.strict import Auto, Strict, below
 from tunekit.spec.training import Training
 
 _NO_MODEL = "is empty; give a hub id, a local folder, or embedded:smollm2-135m"
@@ -23,6 +23,7 @@ _NO_SHARE = (
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Rows = Annotated[tuple[dict[str, Any], ...], Field(strict=False)]
+Source = str | PathLike[str] | Iterable[Mapping[str, Any]]
 
 Format = Literal[
     "auto",
@@ -66,12 +67,13 @@ def _rows(value: Any) -> Any:
         return {"source": value}
     if isinstance(value, PathLike):
         return {"source": fspath(cast("PathLike[str]", value))}
-    if isinstance(value, Mapping) or isinstance(value, Data):
+    if isinstance(value, (Mapping, Data, bytes)) or not hasattr(value, "__iter__"):
         return cast("Any", value)
-    if isinstance(value, Iterable) and not isinstance(value, bytes):
-        rows = cast("Iterable[Any]", value)
-        return {"source": tuple(dict(row) if isinstance(row, Mapping) else row for row in rows)}
-    return value
+    return {"source": tuple(_row(row) for row in value)}
+
+
+def _row(row: Any) -> Any:
+    return dict(cast("Mapping[str, Any]", row)) if isinstance(row, Mapping) else row
 
 
 def _held_out(value: Any) -> Any:
@@ -99,15 +101,31 @@ class FineTune(Strict):
     validation: Annotated[
         Share | Auto | Data | None,
         BeforeValidator(_held_out, json_schema_input_type=Share | Auto | str | Rows | Data | None),
-        within(1, _NO_SHARE),
+        below(1, _NO_SHARE),
     ] = "auto"
     """Held-out rows: a share, a source of their own, or None. "auto": a share by the row count."""
     evaluation: Evaluation = Evaluation()
     """What is measured before and after."""
     output: Output = Output()
     """Name and place of the result."""
-    extra: dict[str, dict[str, Any]] = {}
-    """Native settings per backend, merged last: `extra={"local": {"optim": "adafactor"}}`."""
+    extra: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Native settings by backend, merged last: `{"local": {"trainer": {"optim": "adafactor"}}}`."""
+
+    if TYPE_CHECKING:
+        # The fields say what can be read; this says what can be written, shorthand included.
+        def __init__(
+            self,
+            *,
+            model: str | PathLike[str],
+            data: Source | Data | Mapping[str, Any],
+            method: Full | LoRA | QLoRA | MethodName | Mapping[str, Any] = ...,
+            objective: SFT | DPO | ObjectiveName | Mapping[str, Any] = ...,
+            training: Training | Mapping[str, Any] = ...,
+            validation: float | Auto | Source | Data | Mapping[str, Any] | None = ...,
+            evaluation: Evaluation | Mapping[str, Any] = ...,
+            output: Output | Mapping[str, Any] = ...,
+            extra: Mapping[str, Mapping[str, Any]] = ...,
+        ) -> None: ...
 
     @field_validator("model", mode="before")
     @classmethod

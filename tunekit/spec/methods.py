@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from tunekit.spec.strict import Auto, Strict, within
+from tunekit.spec.strict import Auto, Strict, below
 
 
 class Full(Strict):
@@ -23,13 +23,13 @@ class _LowRank(Strict):
     """Scale of the update: alpha / rank. "auto": 32, the value that our learning rates assume."""
     dropout: Annotated[
         Annotated[float, Field(ge=0, lt=1)],
-        within(1, "is a share, below 1: write {share} for {value} %"),
+        below(1, "is a share, below 1: write {share} for {value} %"),
     ] = 0.0
     """Share of the adapter's inputs set to zero while training."""
     target_modules: (
         Literal["all-linear"] | Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     ) = "all-linear"
-    """Names of the layers that get an adapter, or "all-linear" (attention and MLP, not the head)."""
+    """Names of the layers with an adapter, or "all-linear": attention and MLP, not the head."""
 
 
 class LoRA(_LowRank):
@@ -61,9 +61,11 @@ def _shorthand(value: Any) -> Any:
     return {"type": value.lower()} if isinstance(value, str) else value
 
 
+MethodName = Literal["full", "lora", "qlora"]
+
 _Tagged = Annotated[Full | LoRA | QLoRA, Field(discriminator="type")]
 
 Method = Annotated[
     _Tagged,
-    BeforeValidator(_shorthand, json_schema_input_type=Literal["full", "lora", "qlora"] | _Tagged),
+    BeforeValidator(_shorthand, json_schema_input_type=MethodName | _Tagged),
 ]

@@ -37,9 +37,11 @@ def _shorthand(value: Any) -> Any:
     return {"type": value.lower()} if isinstance(value, str) else value
 
 
+ObjectiveName = Literal["sft", "dpo"]
+
 _Tagged = Annotated[SFT | DPO, Field(discriminator="type")]
 
 Objective = Annotated[
     _Tagged,
-    BeforeValidator(_shorthand, json_schema_input_type=Literal["sft", "dpo"] | _Tagged),
+    BeforeValidator(_shorthand, json_schema_input_type=ObjectiveName | _Tagged),
 ]

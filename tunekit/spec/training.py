@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tunekit.spec.strict import Auto, Strict, within
+from tunekit.spec.strict import Auto, Strict, at_most, below
 
 PositiveInt = Annotated[int, Field(ge=1)]
 
@@ -16,7 +16,7 @@ class Training(Strict):
 
     epochs: Annotated[
         Annotated[float, Field(gt=0, le=1000)] | Auto,
-        within(1001, "counts passes over the data; for {value} optimizer steps set max_steps"),
+        at_most(1000, "counts passes over the data; for {value} optimizer steps set max_steps"),
     ] = "auto"
     """Passes over the data. "auto": 1 to 4 by the number of rows."""
     max_steps: PositiveInt | None = None
@@ -24,15 +24,15 @@ class Training(Strict):
     batch_size: PositiveInt | Auto = "auto"
     """Sequences per optimizer step, over all devices and accumulation."""
     learning_rate: Annotated[
-        Annotated[float, Field(gt=0, lt=0.5)] | Auto,
-        within(0.5, "{value} is larger than any rate that trains; 2e-4 is usual for LoRA"),
+        Annotated[float, Field(gt=0, le=0.1)] | Auto,
+        at_most(0.1, "{value} is larger than any rate that trains; 2e-4 is usual for LoRA"),
     ] = "auto"
     """Peak learning rate. "auto": by model family and size, batch, method and objective."""
     scheduler: Literal["cosine", "linear", "constant"] = "cosine"
     """Shape of the learning rate after the warm-up."""
     warmup_ratio: Annotated[
         Annotated[float, Field(ge=0, lt=1)],
-        within(
+        below(
             1,
             "is a share of all steps, below 1: for {value} steps out of N "
             "write what {value} / N comes to, such as 0.03",
@@ -40,12 +40,13 @@ class Training(Strict):
     ] = 0.03
     """Share of the steps in which the learning rate rises from zero."""
     max_length: PositiveInt | Auto = "auto"
-    """Longest row in tokens. "auto": what the longest row needs, at most the model's context."""
+    """Longest row in tokens. "auto": the model's context; with packing 2,048, or more if a row
+    needs it."""
     packing: bool = False
     """Join short rows into sequences of `max_length`, without attention between them."""
     weight_decay: Annotated[
-        Annotated[float, Field(ge=0, lt=10)],
-        within(10, "{value} would shrink the weights to nothing; 0.01 to 0.1 is usual"),
+        Annotated[float, Field(ge=0, le=10)],
+        at_most(10, "{value} would shrink the weights to nothing; 0.01 to 0.1 is usual"),
     ] = 0.0
     """Decoupled weight decay of AdamW."""
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0

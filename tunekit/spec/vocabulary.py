@@ -38,5 +38,21 @@ FOREIGN = {
     "assistant_only_loss": "'objective.train_on'",
     "completion_only_loss": "'objective.train_on'",
     "train_on_inputs": "'objective.train_on'",
+    "baseModel": "'model'",
+    "evaluationDataset": "'validation'",
+    "eval_dataset": "'validation'",
+    "load_in_4bit": "'method: qlora'",
+    "load_in_8bit": "'method: {type: qlora, quantization: int8}'",
+    "bnb_4bit_quant_type": "'method.quantization'",
+    "bnb_4bit_use_double_quant": "'method.double_quantization'",
+    "bf16": "'training.dtype'",
+    "fp16": "'training.dtype'",
+    "torch_dtype": "'training.dtype'",
+    "random_seed": "'training.seed'",
+    "save_steps": "'training.checkpoint_steps'",
+    "activation_checkpointing": "'training.gradient_checkpointing'",
+    "sample_packing": "'training.packing'",
+    "optim": "'extra' (native settings: `extra: {local: {trainer: {optim: ...}}}`)",
+    "optimizer": "'extra' (native settings: `extra: {local: {trainer: {optim: ...}}}`)",
 }
-"""Words of TRL, PEFT, Axolotl, LLaMA-Factory, OpenAI, Together; ours on the right."""
+"""Words of TRL, PEFT, Axolotl, LLaMA-Factory, OpenAI, Together, Fireworks; ours on the right."""

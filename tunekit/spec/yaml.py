@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
 from tunekit.errors import SpecError
-from tunekit.spec.strict import Place
+from tunekit.spec.problems import Place
 
 MAX_CHARACTERS = 1_000_000
 MAX_REPEATED = 10_000
@@ -94,10 +94,9 @@ class _Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event = self.peek_event()
-        tag = getattr(event, "tag", None)
-        if tag is not None:
-            shown = tag.replace("tag:yaml.org,2002:", "!!")
+        event = cast("Any", self.peek_event())  # type: ignore[no-untyped-call]
+        if tag := getattr(event, "tag", None):
+            shown = str(tag).replace("tag:yaml.org,2002:", "!!")
             raise _fault(event.start_mark, f"the tag {shown} is not allowed; write the plain value")
         if self.depth == MAX_DEPTH:
             raise _fault(event.start_mark, f"more than {MAX_DEPTH} levels; a spec needs five")
@@ -130,7 +129,7 @@ class _Reader:
             return self._mapping(node, place, depth)
         if isinstance(node, yaml.SequenceNode):
             return [self._item(item, (*place, i), depth) for i, item in enumerate(node.value)]
-        return self._scalar(node, place)
+        return self._scalar(cast("yaml.ScalarNode", node), place)
 
     def _count(self, node: yaml.Node, depth: int) -> None:
         self._repeated += id(node) in self._seen
@@ -149,12 +148,12 @@ class _Reader:
         for key_node, value_node in node.value:
             key = self._key(key_node, place)
             line = key_node.start_mark.line + 1
+            inner = (*place, key)
             if key in values:
                 problem = f"stands twice, first on line {first[key]}; keep one"
-                raise self._error(key_node, (*place, key), problem)
-            first[key] = line
-            self.lines[(*place, key)] = line
-            values[key] = self.value(value_node, (*place, key), depth + 1)
+                raise self._error(key_node, inner, problem)
+            self.lines[inner] = first[key] = line
+            values[key] = self.value(value_node, inner, depth + 1)
         return values
 
     def _key(self, node: yaml.Node, place: Place) -> str:
@@ -164,7 +163,7 @@ class _Reader:
             raise self._error(node, place, "<< is not YAML 1.2; write the keys out")
         return str(node.value)
 
-    def _scalar(self, node: yaml.Node, place: Place) -> Any:
+    def _scalar(self, node: yaml.ScalarNode, place: Place) -> Any:
         if node.style is not None:
             return node.value
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from tunekit.backends.local.failure import is_memory
@@ -33,6 +34,17 @@ def load(request: dict[str, Any]) -> tuple[Any, Any]:
         ) from error
 
 
+def fit(request: dict[str, Any], model: Any) -> Iterator[str]:
+    """Lower max_length to what the model takes; say so."""
+    most = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    asked = request["data"]["max_length"]
+    if most is not None and asked > most:
+        request["data"]["max_length"] = most
+        if request["trainer"].get("max_length"):
+            request["trainer"]["max_length"] = most
+        yield f"training.max_length is {most}, all that the model takes, not {asked}"
+
+
 def locate(source: str) -> str:
     """Give a folder or hub id that transformers can load."""
     return str(embedded_folder()) if source.startswith("embedded:") else source
@@ -60,7 +72,20 @@ def _with_transformers(source: str, wanted: dict[str, Any], device: str) -> Any:
             quantization = {**quantization, "bnb_4bit_compute_dtype": getattr(torch, compute)}
         options["quantization_config"] = BitsAndBytesConfig(**quantization)
         options["device_map"] = {"": device if device != "cuda" else torch.cuda.current_device()}
-    return AutoModelForCausalLM.from_pretrained(source, **options)
+    model = AutoModelForCausalLM.from_pretrained(source, **options)
+    _keep_trainable(model)
+    return model
+
+
+def _keep_trainable(model: Any) -> None:
+    """Keep bitsandbytes from repacking 4-bit weights for inference on a CPU.
+
+    A forward pass in eval mode would do it, and through repacked weights no gradient flows
+    (bitsandbytes 0.50, `matmul_4bit`): the model would be measured first and then not learn.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _with_unsloth(source: str, request: dict[str, Any]) -> tuple[Any, Any]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tunekit.data.issues import require
-from tunekit.data.mask import Pair, Tokens, audit, tokenize, tokenize_pair
+from tunekit.data.mask import IGNORED, Pair, Tokens, audit, tokenize, tokenize_pair
 from tunekit.data.render import read
-from tunekit.data.rows import Preference, Row
+from tunekit.data.rows import Completion, Conversation, Preference, Row, Text
 from tunekit.errors import DataError
 
 
@@ -29,12 +29,17 @@ def tokenized(path: Path, request: dict[str, Any], tokenizer: Any) -> TrainingRo
         DataError: the mask is wrong, or nothing of a row is trained.
     """
     rows = list(read(path))
-    limit = request["data"]["max_length"]
-    if request["objective"] == "dpo":
-        return _pairs(pairs(rows, tokenizer, limit), limit)
-    samples = tokens(rows, tokenizer, request["data"]["train_on"], limit)
-    require(audit(rows, samples, tokenizer, train_on=request["data"]["train_on"]))
-    return _samples(samples, limit)
+    if not rows:
+        raise DataError(f"{path}: no rows are left to train on")
+    limit = request["data"]["max_length"]  # lowered to what the model takes when it was loaded
+    train_on = request["data"]["train_on"]
+    found = [*tokens(rows, tokenizer, train_on, limit), *pairs(rows, tokenizer, limit)]
+    require(audit(found, tokenizer, train_on=train_on))
+    notes = [_summary(found)]
+    cut = sum(not row.complete for row in found)
+    if cut:
+        notes.append(f"{cut} rows are cut at training.max_length={limit} and lose their end")
+    return TrainingRows(_columns(found), tuple(notes))
 
 
 def tokens(rows: Sequence[Row], tokenizer: Any, train_on: str, limit: int | None) -> list[Tokens]:
@@ -42,7 +47,7 @@ def tokens(rows: Sequence[Row], tokenizer: Any, train_on: str, limit: int | None
     return [
         tokenize(row, tokenizer, train_on=train_on, max_length=limit)
         for row in rows
-        if not isinstance(row, Preference)
+        if isinstance(row, (Conversation, Completion, Text))
     ]
 
 
@@ -55,29 +60,19 @@ def pairs(rows: Sequence[Row], tokenizer: Any, limit: int | None) -> list[Pair]:
     ]
 
 
-def _samples(samples: Sequence[Tokens], limit: int | None) -> TrainingRows:
-    if not samples:
-        raise DataError("no rows are left to train on")
-    full = sum(len(sample.input_ids) == limit for sample in samples)
-    trained = sum(label != -100 for sample in samples for label in sample.labels)
-    count = sum(len(sample.input_ids) for sample in samples)
-    notes = [f"{len(samples)} rows, {count} tokens, {trained} of them trained on"]
-    if full:
-        notes.append(f"{full} rows are cut at training.max_length={limit} and lose their end")
-    columns = {
-        "input_ids": [sample.input_ids for sample in samples],
-        "labels": [sample.labels for sample in samples],
-    }
-    return TrainingRows(columns, tuple(notes))
+def _columns(rows: Sequence[Tokens | Pair]) -> dict[str, list[Any]]:
+    kind = ("input_ids", "labels")
+    if isinstance(rows[0], Pair):
+        kind = ("prompt_ids", "chosen_ids", "rejected_ids")
+    return {name: [getattr(row, name) for row in rows] for name in kind}
 
 
-def _pairs(found: Sequence[Pair], limit: int | None) -> TrainingRows:
-    if not found:
-        raise DataError("no rows are left to train on")
-    count = sum(2 * len(p.prompt_ids) + len(p.chosen_ids) + len(p.rejected_ids) for p in found)
-    columns = {
-        "prompt_ids": [pair.prompt_ids for pair in found],
-        "chosen_ids": [pair.chosen_ids for pair in found],
-        "rejected_ids": [pair.rejected_ids for pair in found],
-    }
-    return TrainingRows(columns, (f"{len(found)} pairs, {count} tokens",))
+def _summary(rows: Sequence[Tokens | Pair]) -> str:
+    samples = [row for row in rows if isinstance(row, Tokens)]
+    if samples:
+        total = sum(len(row.input_ids) for row in samples)
+        trained = sum(label != IGNORED for row in samples for label in row.labels)
+        return f"{len(samples)} rows, {total} tokens, {trained} of them trained on"
+    found = [row for row in rows if isinstance(row, Pair)]
+    total = sum(2 * len(p.prompt_ids) + len(p.chosen_ids) + len(p.rejected_ids) for p in found)
+    return f"{len(found)} pairs, {total} tokens"

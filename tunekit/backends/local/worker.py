@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,10 @@ def main(folder: Path) -> None:
     request = job.read("request") or {}
     result: dict[str, Any]
     try:
-        train(job, request, first=first)
+        with warnings.catch_warnings():
+            # TRL and PEFT call what transformers has renamed; it is not for our users to mend.
+            warnings.simplefilter("ignore", FutureWarning)
+            train(job, request, first=first)
         result = {"state": JobState.SUCCEEDED}
     except Stopped as stop:
         result = {"state": stop.state, "reason": stop.reason, "error": ""}
@@ -60,6 +64,8 @@ def train(job: Job, request: dict[str, Any], *, first: bool) -> None:
 
     say(f"loading {request['model']['source']}")
     model, tokenizer = models.load(request)
+    for line in models.fit(request, model):
+        say(line)
     data = tokenized(Path(request["train"]), request, tokenizer)
     for line in data.notes:
         say(line)

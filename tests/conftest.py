@@ -1,0 +1,74 @@
+"""What every test starts from: no network, no keys, a home of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.update(
+    COLUMNS="100",
+    DO_NOT_TRACK="1",
+    HF_DATASETS_OFFLINE="1",
+    HF_HUB_DISABLE_PROGRESS_BARS="1",
+    HF_HUB_OFFLINE="1",
+    NO_COLOR="1",
+    TOKENIZERS_PARALLELISM="false",
+)
+for _name in [name for name in os.environ if name.endswith(("_API_KEY", "_TOKEN"))]:
+    del os.environ[_name]
+for _name in ("CI", "FORCE_COLOR", "TUNEKIT_LOG_LEVEL"):
+    os.environ.pop(_name, None)
+
+_NEEDS = {"unsloth": "TUNEKIT_UNSLOTH_PYTHON", "gpu": "TUNEKIT_GPU"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that need another machine or environment, unless it is named."""
+    absent = [mark for mark, variable in _NEEDS.items() if not os.environ.get(variable)]
+    out = [item for item in items if any(item.get_closest_marker(mark) for mark in absent)]
+    if out:
+        items[:] = [item for item in items if item not in out]
+        config.hook.pytest_deselected(items=out)
+
+
+def _refuse(address: Any) -> None:
+    host = address[0] if isinstance(address, tuple) else None
+    if host is None or host in ("localhost", "::1") or str(host).startswith("127."):
+        return
+    raise AssertionError(f"a test reached for the network: {address!r}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_network() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            original = getattr(socket.socket, name)
+
+            def guarded(self: socket.socket, address: Any, _original: Any = original) -> Any:
+                _refuse(address)
+                return _original(self, address)
+
+            patch.setattr(socket.socket, name, guarded)
+        yield
+
+
+@pytest.fixture(scope="session")
+def _converted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where converted models outlive a test, and a session if it keeps a cache."""
+    cache = getattr(request.config, "cache", None)
+    return cache.mkdir("tunekit-models") if cache else tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, _converted: Path) -> Iterator[Path]:
+    """A `$TUNEKIT_HOME` for this test; converted models are shared by all tests."""
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "models").symlink_to(_converted)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TUNEKIT_HOME", str(folder))
+        yield folder

@@ -1,0 +1,104 @@
+"""Specs of every shape, for property tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from tunekit.spec.finetune import FineTune
+
+CALM = settings(
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+"""Same examples every time, however busy the machine is."""
+
+AUTO = st.just("auto")
+SHARES = st.floats(0, 1, exclude_max=True)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(-1e9, 1e9) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True)
+WORDS = st.text(min_size=1).filter(str.strip)
+ROWS = st.lists(st.dictionaries(st.text(), JSON, max_size=3), min_size=1, max_size=3)
+
+
+def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+LOW_RANK = {
+    "rank": st.integers(1, 512) | AUTO,
+    "alpha": st.floats(0.1, 1000) | AUTO,
+    "dropout": SHARES,
+    "target_modules": st.just("all-linear") | st.lists(WORDS, min_size=1, max_size=3),
+}
+
+
+def tagged(type_: str, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({"type": st.just(type_)}, optional=fields)
+
+
+METHODS = st.one_of(
+    st.sampled_from(["full", "lora", "qlora"]),
+    tagged("full"),
+    tagged("lora", **LOW_RANK),
+    tagged("qlora", **LOW_RANK, quantization=st.just("nf4"), double_quantization=st.booleans()),
+    tagged("qlora", quantization=st.just("int8"), double_quantization=st.just(False)),
+)
+OBJECTIVES = st.one_of(
+    st.sampled_from(["sft", "dpo"]),
+    tagged("sft", train_on=st.sampled_from(["auto", "assistant", "completion", "all"])),
+    tagged("dpo", beta=st.floats(1e-6, 100)),
+)
+TRAINING = some(
+    epochs=st.floats(0.01, 1000) | st.integers(1, 1000) | AUTO,
+    max_steps=st.integers(1, 10**9) | st.none(),
+    batch_size=st.integers(1, 4096) | AUTO,
+    learning_rate=st.floats(1e-12, 0.1) | AUTO,
+    scheduler=st.sampled_from(["cosine", "linear", "constant"]),
+    warmup_ratio=SHARES,
+    max_length=st.integers(1, 10**6) | AUTO,
+    packing=st.booleans(),
+    weight_decay=st.floats(0, 10),
+    max_grad_norm=st.floats(1e-6, 1e6),
+    seed=st.integers(0, 2**32 - 1),
+    dtype=st.sampled_from(["float32", "bfloat16", "auto"]),
+    gradient_checkpointing=st.booleans() | AUTO,
+    checkpoint_steps=st.integers(1, 10**6) | AUTO,
+)
+DATA = st.one_of(
+    WORDS,
+    ROWS,
+    st.fixed_dictionaries(
+        {"source": WORDS | ROWS},
+        optional={
+            "format": st.sampled_from(["auto", "conversation", "text", "preference"]),
+            "split": WORDS,
+            "limit": st.integers(1, 10**9) | st.none(),
+        },
+    ),
+)
+SPECS = st.fixed_dictionaries(
+    {"model": WORDS, "data": DATA},
+    optional={
+        "method": METHODS,
+        "objective": OBJECTIVES,
+        "training": TRAINING,
+        "validation": st.floats(0.001, 0.999) | AUTO | st.none() | DATA,
+        "evaluation": some(
+            enabled=st.booleans(),
+            generations=st.integers(0, 10_000),
+            examples=st.integers(0, 100),
+            max_new_tokens=st.integers(1, 10**6),
+        ),
+        "output": some(name=NAMES | st.none(), folder=st.text() | st.none()),
+        "extra": st.dictionaries(NAMES, st.dictionaries(st.text(), JSON, max_size=3), max_size=2),
+    },
+).map(lambda values: FineTune(**values))
+BACKENDS = st.one_of(
+    st.none(), WORDS, st.fixed_dictionaries({"type": WORDS}, optional={"devices": st.integers()})
+)

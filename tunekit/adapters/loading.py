@@ -1,0 +1,148 @@
+"""Put an adapter on its base: every weight finds its place, or the load stops."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tunekit import embedded
+from tunekit.adapters import gate, origin
+from tunekit.adapters.config import AdapterConfig
+from tunekit.adapters.header import Tensor
+from tunekit.adapters.provenance import Provenance
+from tunekit.errors import AdapterError, MissingExtra
+
+_SHOWN = 5
+
+
+def source(config: AdapterConfig, provenance: Provenance | None) -> str:
+    """Say where the base is loaded from: a folder, or a hub id.
+
+    Raises:
+        AdapterError: nothing says which model it is, or its folder has gone.
+    """
+    named = provenance.base_model if provenance else ""
+    written = config.base_model_name_or_path or ""
+    if named.startswith("embedded:"):
+        return str(embedded.folder())
+    for name in filter(None, (written, named)):
+        if Path(name).expanduser().is_dir():
+            return str(Path(name).expanduser())
+    for name in filter(None, (written, named)):
+        if name.count("/") <= 1 and not name.startswith((".", "/", "~")):
+            return name
+    place = written or named or "which nothing names"
+    raise AdapterError(f"the base model, {place}, is not here; say where: load(base=FOLDER_OR_ID)")
+
+
+def load_model(place: str, *, dtype: str | None) -> Any:
+    """Load a causal language model in its stored precision, or the one asked for.
+
+    Raises:
+        AdapterError: the files are missing or broken.
+    """
+    transformers = _library("transformers")
+    try:
+        return transformers.AutoModelForCausalLM.from_pretrained(place, dtype=_dtype(dtype))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise AdapterError(f"{place}: the model cannot be loaded: {_first(error)}") from error
+
+
+def load_tokenizer(place: str) -> Any:
+    """Load a tokenizer.
+
+    Raises:
+        AdapterError: the files are missing or broken.
+    """
+    transformers = _library("transformers")
+    try:
+        return transformers.AutoTokenizer.from_pretrained(place)
+    except (OSError, ValueError) as error:
+        raise AdapterError(f"{place}: the tokenizer cannot be loaded: {_first(error)}") from error
+
+
+def require_base(place: str, provenance: Provenance | None) -> None:
+    """Stop when the base is not the one that the adapter was trained on.
+
+    Says nothing where the base, or the record of it, is out of reach.
+    """
+    wanted = provenance.base_fingerprint if provenance else None
+    folder = origin.find(place)
+    found = origin.fingerprint(folder) if wanted and folder else None
+    if found and found != wanted:
+        name = provenance.base_model if provenance else ""
+        raise AdapterError(
+            f"{place} is not the {name} that this adapter was trained on: its weights differ; "
+            "give the right one: load(base=FOLDER_OR_ID)"
+        )
+
+
+def attach(
+    base: Any,
+    folder: Path,
+    config: AdapterConfig,
+    tensors: Mapping[str, Tensor],
+    *,
+    trainable: bool,
+) -> Any:
+    """Give a PEFT model with the weights of `folder`.
+
+    Raises:
+        AdapterError: weights are missing, left over or of another shape than the base asks for.
+    """
+    peft, weights = _library("peft"), _library("safetensors.torch")
+    what = f"{folder} does not fit {base.config.name_or_path}"
+    arguments = config.arguments(gate.modules(tensors))
+    # PEFT reads names that transformers is about to drop, and says so on each call.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        try:
+            model = peft.get_peft_model(
+                base, peft.LoraConfig(**arguments, inference_mode=not trainable)
+            )
+        except ValueError as error:
+            raise AdapterError(f"{what}: {_first(error)}") from error
+        wanted = peft.get_peft_model_state_dict(model, save_embedding_layers=False)
+        _require_same(wanted, tensors, what)
+        peft.set_peft_model_state_dict(model, weights.load_file(folder / gate.WEIGHTS))
+    return model.train(trainable)
+
+
+def _require_same(wanted: Mapping[str, Any], found: Mapping[str, Tensor], what: str) -> None:
+    missing = sorted(wanted.keys() - found.keys())
+    extra = sorted(found.keys() - wanted.keys())
+    shapes = [
+        f"{name} {list(found[name].shape)} instead of {list(wanted[name].shape)}"
+        for name in sorted(wanted.keys() & found.keys())
+        if tuple(wanted[name].shape) != found[name].shape
+    ]
+    for label, names in (("missing", missing), ("left over", extra), ("of another shape", shapes)):
+        if names:
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            raise AdapterError(f"{what}: {label}: {', '.join(names[:_SHOWN])}{more}")
+
+
+def _dtype(name: str | None) -> Any:
+    if name is None or name == "auto":
+        return "auto"
+    known = ("float32", "bfloat16", "float16")
+    if name not in known:
+        raise AdapterError(f"dtype: {name!r} is none of auto, {', '.join(known)}")
+    return getattr(_library("torch"), name)
+
+
+def _library(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise MissingExtra(
+            f"loading an adapter needs {error.name}: pip install 'tunekit-sdk[local]'",
+            backend="local",
+        ) from error
+
+
+def _first(error: Exception) -> str:
+    return (str(error) or type(error).__name__).strip().split("\n")[0][:300]

@@ -1,0 +1,1 @@
+"""A thin typer application over the public functions."""

@@ -1,0 +1,259 @@
+"""Which format the rows are in, and the rows themselves in ours."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from tunekit.data import chat, messages, pairs
+from tunekit.data.issues import Fault, Issue
+from tunekit.data.json_text import as_list, as_object
+from tunekit.data.rows import Conversation, Judged, Preference, Row, Where
+
+Raw = Mapping[str, Any]
+
+FORMATS: Mapping[str, str] = {
+    "conversation": "messages",
+    "sharegpt": "conversations",
+    "alpaca": "instruction, output",
+    "completion": "prompt, completion",
+    "text": "text",
+    "preference": "prompt, chosen, rejected, or input, preferred_output, non_preferred_output",
+    "judged": "prompt, completion, label, or messages, label",
+}
+"""Every format, and the keys it is known by."""
+
+_READERS: Mapping[str, Callable[[Raw, Where], Row]] = {
+    "conversation": chat.conversation,
+    "sharegpt": chat.sharegpt,
+    "alpaca": chat.alpaca,
+    "completion": pairs.completion,
+    "text": pairs.text,
+    "preference": pairs.preference,
+    "judged": pairs.judged,
+}
+
+_PAIR = {"chosen", "rejected"}
+_OPENAI_PAIR = {"input", "preferred_output", "non_preferred_output"}
+
+_READ: Mapping[str, frozenset[str]] = {
+    "conversation": frozenset({"messages", "tools"}),
+    "sharegpt": frozenset({"conversations", "system", "tools", *_PAIR, *pairs.VERDICTS}),
+    "alpaca": frozenset(
+        {"instruction", "input", "output", "system", "history", "tools", *_PAIR, *pairs.VERDICTS}
+    ),
+    "completion": frozenset({"prompt", "completion", "tools"}),
+    "text": frozenset({"text"}),
+    "preference": frozenset({"prompt", "messages", "tools", *_PAIR, *_OPENAI_PAIR}),
+    "judged": frozenset({"prompt", "completion", "messages", *pairs.VERDICTS}),
+}
+"""The keys that a format reads; others are named in a warning."""
+
+_RENAME = {
+    "question": "prompt",
+    "query": "prompt",
+    "response": "completion",
+    "answer": "completion",
+    "reply": "completion",
+    "target": "completion",
+    "content": "text",
+    "conversation": "conversations",
+    "dialog": "messages",
+    "dialogue": "messages",
+    "turns": "messages",
+    "accepted": "chosen",
+    "preferred": "chosen",
+    "refused": "rejected",
+}
+
+
+@dataclass
+class Recognised:
+    """The rows, and what was found on the way."""
+
+    format: str = ""
+    rows: list[Row] = field(default_factory=list[Row])
+    shapes: dict[str, Where] = field(default_factory=dict[str, Where])
+    """Every shape of row with the first place it was met."""
+    ignored: dict[str, Where] = field(default_factory=dict[str, Where])
+    """Keys that were not read, with the first place they were met."""
+
+
+def recognise(
+    raws: Iterable[tuple[Raw, Where]],
+    issues: list[Issue],
+    *,
+    wanted: str = "auto",
+    into: Recognised | None = None,
+) -> Recognised:
+    """Turn raw rows into rows; what is wrong goes to `issues`.
+
+    All rows must be of one format. A `wanted` other than "auto" is taken without looking.
+    """
+    found = Recognised() if into is None else into
+    strange: set[tuple[str, ...]] = set()
+    for raw, where in raws:
+        given = {key: held for key, held in raw.items() if held is not None}
+        formats = [wanted] if wanted != "auto" else candidates(given)
+        if len(formats) == 1:
+            _add(found, formats[0], given, where, issues)
+        elif (keys := tuple(sorted(given))) not in strange:
+            strange.add(keys)
+            issues.append(_unclear(keys, formats).at(where.file, where.line))
+    if len(found.shapes) > 1:
+        issues.append(_mixed(found.shapes))
+    for issue in _ignored(found):
+        issues.append(issue)
+    return found
+
+
+def candidates(row: Raw) -> list[str]:
+    """Name the formats that a row may be in, from its keys."""
+    keys = row.keys()
+    found: list[str] = []
+    paired = keys >= _PAIR
+    judged = any(pairs.is_verdict(row.get(key)) for key in pairs.VERDICTS)
+    if "conversations" in keys:
+        found.append("sharegpt")
+    if "instruction" in keys and ("output" in keys or paired):
+        found.append("alpaca")
+    if "messages" in keys and not (paired and isinstance(row["chosen"], Mapping)):
+        found.append("judged" if judged else "conversation")
+    if keys >= {"prompt", "completion"}:
+        found.append("judged" if judged else "completion")
+    if (paired and not {"sharegpt", "alpaca"} & set(found)) or keys >= _OPENAI_PAIR:
+        found.append("preference")
+    if "text" in keys:
+        found.append("text")
+    return list(dict.fromkeys(found))
+
+
+def _add(found: Recognised, format: str, row: Raw, where: Where, issues: list[Issue]) -> None:
+    try:
+        read = _read(format, row, where)
+    except Fault as fault:
+        issues.append(fault.at(where.file, where.line))
+        return
+    found.format = found.format or format
+    found.rows.append(read)
+    found.shapes.setdefault(_shape(format, read), where)
+    for key in _unread(format, row):
+        found.ignored.setdefault(key, where)
+
+
+def _read(format: str, row: Raw, where: Where) -> Row:
+    try:
+        read = _READERS[format](row, where)
+        read.json_line().encode()
+    except KeyError:
+        raise Fault(
+            "missing-key",
+            f"the row has the keys {_listed(row)}; {format} needs {FORMATS[format]}",
+            'leave data.format at "auto", or rename the keys',
+        ) from None
+    except (ValidationError, UnicodeEncodeError, TypeError, ValueError) as error:
+        raise _unwritable(error) from None
+    return read
+
+
+def _unwritable(error: Exception) -> Fault:
+    """Explain values that cannot be written as JSON text."""
+    surrogate = isinstance(error, UnicodeEncodeError) or "string_unicode" in str(error)
+    if surrogate:
+        return Fault(
+            "lone-surrogate",
+            "a text holds half of a character (\\ud800 to \\udfff without its pair)",
+            "write the text again from its source; the row was cut inside an emoji",
+        )
+    first = str(error).partition("\n")[0]
+    return Fault("wrong-type", f"the row cannot be written as JSON: {first}", "use plain values")
+
+
+def _shape(format: str, row: Row) -> str:
+    """Name what must not change from row to row."""
+    chat_like = isinstance(row, Conversation) or (
+        isinstance(row, (Preference, Judged)) and not isinstance(row.prompt, str)
+    )
+    named = "" if row.kind == format else f", read as {row.kind}"
+    return f"{format}{named} ({'turns' if chat_like else 'text'})"
+
+
+def _unread(format: str, row: Raw) -> list[str]:
+    key = "conversations" if format == "sharegpt" else "messages"
+    turns = as_list(row.get(key)) if key in _READ[format] else None
+    inner = {
+        f"{key}[].{name}"
+        for turn in turns or ()
+        for name, held in (as_object(turn) or {}).items()
+        if held is not None and name not in messages.KEYS
+    }
+    return [*(name for name in row if name not in _READ[format]), *sorted(inner)]
+
+
+def _listed(row: Iterable[str]) -> str:
+    return ", ".join(map(str, row)) or "(none)"
+
+
+def _unclear(keys: tuple[str, ...], formats: list[str]) -> Fault:
+    if formats:
+        listed = " and ".join(f"{name} ({FORMATS[name]})" for name in formats)
+        return Fault(
+            "ambiguous-format",
+            f"a row with the keys {_listed(keys)} can be read as {listed}",
+            f"say which: data: {{source: ..., format: {formats[0]}}}",
+        )
+    known = "; ".join(f"{name} ({known})" for name, known in FORMATS.items())
+    renames = [f"{key!r} to {new!r}" for key in keys if (new := _renamed(key, keys))]
+    rename = f"rename {' and '.join(renames)}; " if renames else ""
+    return Fault(
+        "unknown-format",
+        f"a row with the keys {_listed(keys)} is in no format that is known",
+        f"{rename}known are {known}",
+    )
+
+
+def _renamed(key: str, keys: tuple[str, ...]) -> str:
+    every = sorted({name for read in _READ.values() for name in read})
+    if key in every:
+        return ""
+    new = _RENAME.get(key) or next(iter(difflib.get_close_matches(key, every, n=1, cutoff=0.8)), "")
+    return "" if new in keys else new
+
+
+def _mixed(shapes: Mapping[str, Where]) -> Issue:
+    (first, here), (second, there), *_ = shapes.items()
+    return Issue(
+        code="mixed-formats",
+        file=there.file,
+        line=there.line,
+        message=f"this row is {second}, but {here} is {first}",
+        fix="one dataset is one format: put the rows into two files, or convert one kind",
+    )
+
+
+def _ignored(found: Recognised) -> list[Issue]:
+    if not found.ignored:
+        return []
+    where = next(iter(found.ignored.values()))
+    used = _READ[found.format]
+    close = [
+        f"{key!r} may be meant as {near[0]!r}"
+        for key in found.ignored
+        if (near := difflib.get_close_matches(key, used, n=1, cutoff=0.8))
+    ]
+    return [
+        Issue(
+            code="ignored-keys",
+            severity="warning",
+            file=where.file,
+            line=where.line,
+            message=f"these keys are not read: {_listed(found.ignored)}",
+            fix="; ".join(close)
+            or f"nothing, if they are not meant to be trained on; "
+            f"{found.format} reads {_listed(sorted(used))}",
+        )
+    ]

@@ -1,0 +1,115 @@
+"""Answers of a model to many prompts at once, greedily."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any, cast
+
+from tunekit.data.tokens import Prompt
+
+_MOST_ROWS = 16
+_MOST_TOKENS = 16_384
+
+
+def answers(model: Any, tokenizer: Any, prompts: Sequence[Prompt], *, length: int) -> list[str]:
+    """Give the text that the model adds to each prompt, up to its end token or `length` tokens.
+
+    Prompts of similar length share a batch, padded on the left; the order is kept. A prompt that
+    leaves no room in the model's context loses its beginning.
+    """
+    if not prompts:
+        return []
+    start = (
+        tokenizer.bos_token_id if tokenizer.bos_token_id is not None else _ends(model, tokenizer)[0]
+    )
+    room = _room(model, length)
+    ids = [(prompt.input_ids or [start])[-room:] for prompt in prompts]
+    found = [""] * len(ids)
+    with _greedy(model, tokenizer, length):
+        for batch in _batches(ids, length):
+            made = _generate(model, tokenizer, [ids[row] for row in batch])
+            for row, answer in zip(batch, made, strict=True):
+                found[row] = answer
+    return found
+
+
+def _generate(model: Any, tokenizer: Any, ids: list[list[int]]) -> list[str]:
+    import torch
+
+    width = max(map(len, ids))
+    padding = [width - len(row) for row in ids]
+    pad = _pad(model, tokenizer)
+    inputs = torch.tensor([[pad] * gap + row for gap, row in zip(padding, ids, strict=True)])
+    mask = torch.tensor([[0] * gap + [1] * (width - gap) for gap in padding])
+    device = next(model.parameters()).device
+    made = model.generate(input_ids=inputs.to(device), attention_mask=mask.to(device))
+    ends = set(_ends(model, tokenizer))
+    return [
+        tokenizer.decode(_until(row, ends), skip_special_tokens=True)
+        for row in made[:, width:].tolist()
+    ]
+
+
+def _until(row: list[int], ends: set[int]) -> list[int]:
+    end = next((n for n, token in enumerate(row) if token in ends), len(row))
+    return row[:end]
+
+
+def _batches(ids: Sequence[Sequence[int]], length: int) -> Iterator[list[int]]:
+    """Group rows of similar length, longest first, within the bounds on rows and tokens."""
+    batch: list[int] = []
+    order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
+    for row in order:
+        width = len(ids[batch[0]]) if batch else len(ids[row])
+        full = len(batch) == _MOST_ROWS or (len(batch) + 1) * (width + length) > _MOST_TOKENS
+        if batch and full:
+            yield batch
+            batch = []
+        batch.append(row)
+    yield batch
+
+
+@contextlib.contextmanager
+def _greedy(model: Any, tokenizer: Any, length: int) -> Generator[None, None, None]:
+    """Put greedy settings in the place of the model's own, which may sample or penalise."""
+    from transformers import GenerationConfig
+
+    settings = GenerationConfig(
+        max_new_tokens=length,
+        do_sample=False,
+        use_cache=True,
+        eos_token_id=_ends(model, tokenizer),
+        pad_token_id=_pad(model, tokenizer),
+    )
+    holders = [holder for holder in (model, _inner(model)) if "generation_config" in vars(holder)]
+    kept = [holder.generation_config for holder in holders]
+    for holder in holders:
+        holder.generation_config = settings
+    try:
+        yield
+    finally:
+        for holder, own in zip(holders, kept, strict=True):
+            holder.generation_config = own
+
+
+def _inner(model: Any) -> Any:
+    """Give the transformers model inside a PEFT model."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _ends(model: Any, tokenizer: Any) -> list[int]:
+    """Give the ids that end an answer: the tokenizer's and those the model was published with."""
+    own: Any = getattr(_inner(model).generation_config, "eos_token_id", None)
+    listed = cast("Sequence[int | None]", own) if isinstance(own, list) else [own]
+    return sorted({id for id in (tokenizer.eos_token_id, *listed) if id is not None})
+
+
+def _pad(model: Any, tokenizer: Any) -> int:
+    pad = tokenizer.pad_token_id
+    return int(pad if pad is not None else (_ends(model, tokenizer) or [0])[0])
+
+
+def _room(model: Any, length: int) -> int:
+    context = getattr(_inner(model).config.get_text_config(), "max_position_embeddings", None)
+    return max(1, context - length) if context else 2**31
