@@ -18,7 +18,8 @@ def main(model: str = "embedded:smollm2-135m", steps: str = "20") -> tk.Run:
         model=model,
         data=PREFERENCES,
         objective=tk.DPO(beta=0.1),
-        training=tk.Training(max_steps=int(steps), batch_size=4),
+        # Few steps on few pairs: a higher rate than a plan picks for a long run.
+        training=tk.Training(max_steps=int(steps), batch_size=4, learning_rate=1e-4),
         validation=0.2,
         output=tk.Output(name="preferences"),
     )

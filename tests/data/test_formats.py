@@ -78,6 +78,23 @@ KNOWN: dict[str, tuple[dict[str, Any], str, Row]] = {
             tools=[TOOL],
         ),
     ),
+    "openai function call": (
+        {
+            "messages": [
+                ASK,
+                {"role": "assistant", "content": None, "function_call": CALL["function"]},
+                {"role": "function", "name": "add", "content": "4"},
+                SAY,
+            ]
+        },
+        "conversation",
+        chat(
+            ASKED,
+            turn("assistant", tool_calls=[{k: CALL[k] for k in ("type", "function")}]),
+            turn("tool", "4", name="add"),
+            SAID,
+        ),
+    ),
     "parts, name, weight and reasoning": (
         {
             "messages": [

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.reading import GOOD, issues_of, jsonl, prepared
-from tunekit.data import lines
+from tunekit.data import json_rows, lines
 from tunekit.errors import DataError
 
 PRETTY = json.dumps([{"prompt": "a", "completion": "b"}] * 2, indent=1).encode()
@@ -36,6 +36,7 @@ CASES: dict[str, tuple[str, bytes, str, int]] = {
     "nan": ("a.jsonl", GOOD + b'{"prompt": "a", "score": NaN}\n', "nan-or-infinity", 2),
     "infinity": ("a.jsonl", GOOD + b'{"prompt": "a", "score": -Infinity}\n', "nan-or-infinity", 2),
     "float overflow": ("a.jsonl", GOOD + b'{"prompt": "a", "n": 1e999}\n', "nan-or-infinity", 2),
+    "long fraction": ("a.jsonl", b'{"n": 0.' + b"9" * 5000 + b"}\n", "huge-number", 1),
     "long integer": ("a.jsonl", b'{"prompt": "a", "n": ' + b"9" * 5000 + b"}\n", "huge-number", 1),
     "deep list": ("a.jsonl", GOOD + b'{"prompt": ' + b"[" * 100_000, "too-deep", 2),
     "deep object": ("a.jsonl", b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "too-deep", 1),
@@ -188,6 +189,16 @@ def test_a_line_beyond_the_limit_is_told_and_the_next_is_read(
         ("huge-line", 2),
         ("bad-json", 3),
     ]
+
+
+def test_a_list_too_large_to_hold_says_how_to_make_lines_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_rows, "LIST_LIMIT", 50)
+    path = tmp_path / "a.json"
+    path.write_bytes(PRETTY)
+    assert [issue.code for issue in issues_of(path)] == ["too-large"]
+    assert "jq -c '.[]'" in issues_of(path)[0].fix
 
 
 def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:

@@ -297,6 +297,19 @@ def test_marks_around_the_user_are_found() -> None:
     assert codes(TWO, chatml(loose)) == ["user-token-trained"]
 
 
+@pytest.mark.parametrize("change", ["| upper", "| replace('hi', '')", "[:1]"])
+def test_words_that_a_template_changes_are_not_claimed_as_the_users(change: str) -> None:
+    changed = CHATML.replace("message.content +", f"(message.content {change}) +")
+    made = tokenize(
+        chat(("user", "hi"), ("assistant", "N")),
+        chatml(changed),
+        train_on="assistant",
+        max_length=None,
+    )
+    assert made.others == ()
+    assert stretches(made, chatml())[0] == "N<|im_end|>\n"
+
+
 def test_two_beginnings_are_found() -> None:
     family = Family("<s>", "</s>", "</s>", "</s>")
     tokenizer = byte_level(family, "{{ bos_token + bos_token }}" + INSTRUCT)

@@ -36,6 +36,12 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"messages": [ASK, {"role": "assistant", "tool_calls": [{"arguments": {}}]}]},
         "bad-tool-call",
     ),
+    "calls are a number": (
+        {"messages": [ASK, {"role": "assistant", "tool_calls": 3}]},
+        "wrong-type",
+    ),
+    "tools go on after their end": ({"messages": [ASK, SAY], "tools": "[] []"}, "bad-json"),
+    "history is text": ({"instruction": "a", "output": "b", "history": "c"}, "wrong-type"),
     "calls are text": (
         {"messages": [ASK, {"role": "assistant", "tool_calls": "add(2)"}]},
         "bad-json",

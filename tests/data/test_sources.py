@@ -239,6 +239,15 @@ def test_a_hub_dataset_gives_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(ready.train[2].where) == "hub:owner/rows.v2[test]:3"
 
 
+def test_a_hub_dataset_without_rows_is_an_issue(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: [])
+    assert [(issue.code, issue.file) for issue in issues_of("owner/rows")] == [
+        ("empty-file", "owner/rows")
+    ]
+
+
 @pytest.mark.parametrize(
     ("module", "source"), [("datasets", "owner/rows"), ("pyarrow", "rows.parquet")]
 )

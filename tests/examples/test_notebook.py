@@ -21,7 +21,7 @@ def test_every_cell_runs_and_shows_what_it_promises(
     monkeypatch.setenv("TUNEKIT_EXAMPLE_MODEL", str(tiny_model(tmp_path / "model")))
     monkeypatch.setenv("TUNEKIT_EXAMPLE_STEPS", "3")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook = _notebook()
     resources = {"metadata": {"path": str(NOTEBOOK.parent)}}
 
     NotebookClient(notebook, timeout=240, kernel_name="python3", resources=resources).execute()
@@ -33,10 +33,15 @@ def test_every_cell_runs_and_shows_what_it_promises(
 
 
 def test_the_notebook_is_kept_without_output() -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook = _notebook()
 
     assert not any(cell.get("outputs") for cell in notebook.cells)
     assert all(cell.get("execution_count") is None for cell in notebook.cells)
+
+
+def _notebook() -> Any:
+    read: Any = nbformat.read
+    return read(NOTEBOOK, as_version=4)
 
 
 def _shown(cell: Any) -> str:

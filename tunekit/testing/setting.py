@@ -77,6 +77,7 @@ class Setting:
     _room: ClassVar[tempfile.TemporaryDirectory[str]]
     _job: ClassVar[Watched | None] = None
     _run: ClassVar[Run | None] = None
+    _learnt: ClassVar[Profile | None] = None
 
     def make(self) -> Backend:
         """Make the backend as a user would."""
@@ -107,7 +108,7 @@ class Setting:
     def setup_class(cls) -> None:
         """Make a folder for the jobs of this class; pytest and others call it by this name."""
         cls._room = tempfile.TemporaryDirectory(prefix="tunekit-contract-")
-        cls._job = cls._run = None
+        cls._job = cls._run = cls._learnt = None
 
     @classmethod
     def teardown_class(cls) -> None:
@@ -180,7 +181,8 @@ class Setting:
             yield self.full_spec(method, objective)
 
     def _profile(self, spec: FineTune) -> Profile:
-        profile = prepare(self.spec()).profile
+        cls = type(self)
+        profile = cls._learnt = cls._learnt or prepare(self.spec()).profile
         if profile.kind in spec.objective.row_kinds:
             return profile
         kind = min(spec.objective.row_kinds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 from tunekit.backends.local.batch import split_batch
@@ -29,10 +30,10 @@ def build(
     devices: int | None,
 ) -> Plan:
     """Account for every field and make the request of the worker."""
-    use = Ledger(spec, resolve(spec, model, data, machine))
+    count = devices or machine.devices
+    use = Ledger(spec, resolve(spec, model, data, replace(machine, devices=count)))
     use.note(engine)
     use.note(_threads(machine))
-    count = devices or machine.devices
     request: dict[str, Any] = {
         "engine": engine.used,
         "device": machine.device,
@@ -54,7 +55,7 @@ def build(
         use.hold(field)
     use.hold("extra")
     _merge(request, spec.extra.get("local", {}))
-    return use.close(request, backend="local")
+    return use.close(request, backend="local", data=data)
 
 
 def _threads(machine: Machine) -> Change:
