@@ -135,9 +135,8 @@ def main() -> None:
     for name in pairs[0][0]:
         left, right = ([side[name] for side in sides] for sides in zip(*pairs, strict=True))
         ratio = statistics.median(r / t for t, r in zip(left, right, strict=True))
-        print(
-            f"| {name} | {statistics.median(left):.1f} | {statistics.median(right):.1f} | {ratio:.2f} |"
-        )
+        middle = [statistics.median(left), statistics.median(right)]
+        print(f"| {name} | {middle[0]:.1f} | {middle[1]:.1f} | {ratio:.2f} |")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ NAMES = [
     "runs",
     "arun",
     "asubmit",
-    "backends",
     "load",
     "Run",
     "JobState",

@@ -17,13 +17,13 @@ _HOMES = {
     "tunekit.spec.training": ("Training",),
     "tunekit.spec.evaluation": ("Evaluation", "Output"),
     "tunekit.spec.document": ("load",),
-    "tunekit.runs.run": (
-        *("plan", "run", "submit", "get", "runs", "arun", "asubmit", "backends"),
+    "tunekit.running.run": (
+        *("plan", "run", "submit", "get", "runs", "arun", "asubmit"),
         "Run",
     ),
     "tunekit.events": ("JobState", "Event"),
-    "tunekit.plan.plan": ("Plan", "Change"),
-    "tunekit.plan.ledger": ("Ledger",),
+    "tunekit.planning.plan": ("Plan", "Change"),
+    "tunekit.planning.ledger": ("Ledger",),
     "tunekit.adapters.adapter": ("Adapter",),
     "tunekit.evaluation.compare": ("Comparison",),
     "tunekit.backends.backend": ("Backend", "Capabilities", "Files", "JobId", "Update"),
@@ -60,7 +60,6 @@ __all__ = [
     "Update",
     "arun",
     "asubmit",
-    "backends",
     "get",
     "load",
     "plan",
@@ -89,9 +88,9 @@ if TYPE_CHECKING:
     from tunekit.errors import TunekitError
     from tunekit.evaluation.compare import Comparison
     from tunekit.events import Event, JobState
-    from tunekit.plan.ledger import Ledger
-    from tunekit.plan.plan import Change, Plan
-    from tunekit.runs.run import Run, arun, asubmit, backends, get, plan, run, runs, submit
+    from tunekit.planning.ledger import Ledger
+    from tunekit.planning.plan import Change, Plan
+    from tunekit.running.run import Run, arun, asubmit, get, plan, run, runs, submit
     from tunekit.spec.document import load
     from tunekit.spec.evaluation import Evaluation, Output
     from tunekit.spec.finetune import Data, FineTune

@@ -6,7 +6,8 @@ TunekitError
 │   └── DataError                the rows; carries the issues: file, line, code, fix
 ├── BackendError                 .backend
 │   ├── UnknownBackend (LookupError) · MissingExtra (ImportError) · UnsupportedError
-│   ├── CredentialsError (PermissionError) · QuotaError · RequestRejected · BackendDown (ConnectionError)
+│   ├── CredentialsError (PermissionError) · QuotaError · RequestRejected
+│   ├── BackendDown (ConnectionError)
 │   └── SubmissionUnknown        the provider may have started the job
 ├── RunError                     .run_id
 │   └── RunFailed · Diverged · RunCancelled · RunTimeout (TimeoutError) · RunBusy
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tunekit.data.issues import Issue
-    from tunekit.plan.plan import Plan
+    from tunekit.planning.plan import Plan
 
 
 class TunekitError(Exception):

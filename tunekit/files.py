@@ -6,16 +6,18 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from tunekit.errors import TunekitError
 
 try:
-    import fcntl
+    import fcntl as _fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+    fcntl: Any = None
+else:
+    fcntl = _fcntl
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -60,7 +62,7 @@ class Locked(TunekitError):
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, timeout: float = 30.0) -> Iterator[IO[bytes]]:
+def locked(path: Path, *, timeout: float = 30.0) -> Generator[IO[bytes], None, None]:
     """Hold an exclusive lock on a file while the block runs.
 
     The lock belongs to the open file: a child that inherits it goes on holding it.

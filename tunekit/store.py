@@ -7,7 +7,7 @@ import os
 import platform
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from tunekit.errors import RunBusy, RunError
 from tunekit.events import Event, JobState
 from tunekit.files import Locked, locked, write_atomic
 from tunekit.home import home
-from tunekit.plan.plan import Plan
+from tunekit.planning.plan import Plan
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
@@ -93,7 +93,7 @@ class RunFolder:
         write_atomic(self.path / "run.json", record.model_dump_json(indent=1) + "\n")
 
     @contextmanager
-    def claim(self) -> Iterator[None]:
+    def claim(self) -> Generator[None, None, None]:
         """Be the only process that submits or resumes this run.
 
         Raises:
@@ -115,7 +115,7 @@ class RunFolder:
             ) from None
 
     @contextmanager
-    def refreshing(self) -> Iterator[Record]:
+    def refreshing(self) -> Generator[Record, None, None]:
         """Hold the record while it is brought up to date; written back at the end."""
         with locked(self.path / ".lock"):
             record = self.read()

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.specs import spec_file
 from tests.tiny import tiny_model
-from tunekit.runs.run import get
+from tunekit.running.run import get
 
 TUNEKIT = [sys.executable, "-m", "tunekit.cli.app"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.tiny import tiny_model
-from tunekit.runs.run import get
+from tunekit.running.run import get
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -16,8 +16,8 @@ from tunekit.data.profile import Profile
 from tunekit.errors import BackendError, RequestRejected, UnsupportedError
 from tunekit.events import JobState, StateEvent
 from tunekit.models import Model
-from tunekit.plan.ledger import Ledger
-from tunekit.plan.plan import Plan
+from tunekit.planning.ledger import Ledger
+from tunekit.planning.plan import Plan
 from tunekit.spec.finetune import FineTune
 from tunekit.testing.weights import write_adapter
 

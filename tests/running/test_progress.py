@@ -14,9 +14,9 @@ import pytest
 import tunekit as tk
 from tests.cli.specs import spec_file
 from tunekit.events import LogEvent, MetricsEvent, StateEvent
-from tunekit.runs.pace import Pace
-from tunekit.runs.progress import Progress, line
-from tunekit.runs.screen import Screen
+from tunekit.running.pace import Pace
+from tunekit.running.progress import Progress, line
+from tunekit.running.screen import Screen
 from tunekit.testing import FakeBackend
 
 ROWS = [{"prompt": f"{n} + 1 =", "completion": f" {n + 1}"} for n in range(20)]

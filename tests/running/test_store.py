@@ -14,7 +14,7 @@ import pytest
 from tunekit import errors, store
 from tunekit.events import JobState, LogEvent
 from tunekit.files import Locked, is_held, locked, write_atomic
-from tunekit.plan.plan import Plan
+from tunekit.planning.plan import Plan
 
 
 def _record(run_id: str, **changes: Any) -> store.Record:
@@ -100,7 +100,7 @@ def test_a_damaged_record_says_how_to_forget_the_run(home: Path) -> None:
 
 def test_one_process_claims_a_run_and_the_other_is_told_who(home: Path) -> None:
     folder = store.create(_record("one"))
-    script = f"""
+    script = """
 from tunekit import store, errors
 try:
     with store.find("one").claim():

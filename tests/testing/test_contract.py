@@ -14,7 +14,7 @@ from tunekit.data.profile import Profile
 from tunekit.errors import AdapterError
 from tunekit.events import JobState, MetricsEvent
 from tunekit.models import Model
-from tunekit.plan.plan import Plan
+from tunekit.planning.plan import Plan
 from tunekit.spec.finetune import FineTune
 from tunekit.testing import BackendContract, FakeBackend, checks
 from tunekit.testing.full import VALUES, combinations, full, members

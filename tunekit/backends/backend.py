@@ -11,7 +11,7 @@ from tunekit.data.profile import Profile
 from tunekit.errors import UnsupportedError
 from tunekit.events import Event, JobState
 from tunekit.models import Model
-from tunekit.plan.plan import Plan
+from tunekit.planning.plan import Plan
 from tunekit.spec.finetune import FineTune
 
 JobId = NewType("JobId", str)

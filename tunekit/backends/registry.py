@@ -14,6 +14,7 @@ from tunekit.backends.backend import Backend
 from tunekit.errors import MissingExtra, SpecError, UnknownBackend
 
 GROUP = "tunekit.backends"
+_VERBS = ("plan", "submit", "poll", "cancel", "fetch")
 
 OURS = (
     EntryPoint("local", "tunekit.backends.local.parent:Local", GROUP),
@@ -43,7 +44,7 @@ def resolve(backend: str | Mapping[str, Any] | Backend) -> Backend:
         if not isinstance(name, str):
             raise SpecError("backend: says no type; write backend: {type: local, ...}")
         return _build(name, options)
-    if isinstance(backend, Backend):
+    if all(callable(getattr(backend, verb, None)) for verb in _VERBS):
         return backend
     raise SpecError(
         f"backend: {type(backend).__name__} has not the verbs of a backend "

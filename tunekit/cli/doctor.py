@@ -17,7 +17,7 @@ from pathlib import Path
 from tunekit import embedded
 from tunekit.errors import TunekitError
 from tunekit.home import home
-from tunekit.plan.machine import detect
+from tunekit.planning.machine import detect
 
 
 class Level:

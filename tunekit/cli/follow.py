@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tunekit.cli import output
 from tunekit.errors import RunError
-from tunekit.runs.progress import Progress, interactive, still_going
-from tunekit.runs.run import Run
+from tunekit.running.progress import Progress, interactive, still_going
+from tunekit.running.run import Run
 
 
 def follow(run: Run, *, timeout: float | None, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from tunekit.printable import printable
-from tunekit.runs.run import Run
+from tunekit.running.run import Run
 
 
 def emit(value: Any) -> None:
@@ -27,7 +27,7 @@ def emit_line(value: Any) -> None:
 
 def show(thing: Any) -> None:
     """Print something that draws itself, or text."""
-    from tunekit.runs.screen import Screen
+    from tunekit.running.screen import Screen
 
     Screen().print(thing, markup=False)
 

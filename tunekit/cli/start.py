@@ -16,7 +16,7 @@ from tunekit.cli.options import (
     Strict,
     Timeout,
 )
-from tunekit.runs import run as life
+from tunekit.running import run as life
 from tunekit.spec.document import load
 
 

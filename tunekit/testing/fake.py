@@ -25,10 +25,10 @@ from tunekit.events import (
 )
 from tunekit.files import locked, write_atomic
 from tunekit.models import Model
-from tunekit.plan.defaults import resolve
-from tunekit.plan.ledger import Ledger
-from tunekit.plan.machine import Machine
-from tunekit.plan.plan import Plan
+from tunekit.planning.defaults import resolve
+from tunekit.planning.ledger import Ledger
+from tunekit.planning.machine import Machine
+from tunekit.planning.plan import Plan
 from tunekit.spec.finetune import FineTune
 from tunekit.testing.weights import write_adapter, write_model
 

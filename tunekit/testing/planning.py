@@ -13,7 +13,7 @@ from typing import Any, cast
 from unittest import mock
 
 from tunekit.errors import UnsupportedError
-from tunekit.plan.plan import Plan
+from tunekit.planning.plan import Plan
 from tunekit.spec.finetune import FineTune
 from tunekit.testing.full import HELD
 from tunekit.testing.setting import Setting, raised

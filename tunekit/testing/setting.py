@@ -21,8 +21,8 @@ from tunekit.data.prepare import prepare
 from tunekit.data.profile import Profile
 from tunekit.errors import TunekitError
 from tunekit.events import JobState
-from tunekit.plan.plan import Plan
-from tunekit.runs.run import Run, submit
+from tunekit.planning.plan import Plan
+from tunekit.running.run import Run, submit
 from tunekit.spec.finetune import FineTune
 from tunekit.testing.fresh import python
 from tunekit.testing.full import combinations, full

@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Literal
 
-from tunekit.plan.machine import Machine
-from tunekit.plan.plan import Change
+from tunekit.planning.machine import Machine
+from tunekit.planning.plan import Change
 
 Engine = Literal["peft", "unsloth"]
 

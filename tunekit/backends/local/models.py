@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 from tunekit.backends.local.failure import is_memory
@@ -52,9 +53,8 @@ def locate(source: str) -> str:
 
 def tokenizer(source: str) -> Any:
     """Load the tokenizer; one without a pad token pads with its end token."""
-    from transformers import AutoTokenizer
-
-    loaded = AutoTokenizer.from_pretrained(source)
+    transformers: Any = import_module("transformers")
+    loaded = transformers.AutoTokenizer.from_pretrained(source)
     if loaded.pad_token_id is None:
         loaded.pad_token = loaded.eos_token
     return loaded
@@ -91,11 +91,11 @@ def _keep_trainable(model: Any) -> None:
 def _with_unsloth(source: str, request: dict[str, Any]) -> tuple[Any, Any]:
     """Load through Unsloth, which patches the model for its own kernels."""
     import torch
-    from unsloth import FastLanguageModel
 
+    fast: Any = import_module("unsloth").FastLanguageModel
     wanted = request["model"]
-    quantization = wanted["quantization"] or {}
-    model, words = FastLanguageModel.from_pretrained(
+    quantization: dict[str, Any] = wanted["quantization"] or {}
+    model, words = fast.from_pretrained(
         model_name=source,
         max_seq_length=request["data"]["max_length"],
         dtype=getattr(torch, wanted["dtype"]),
@@ -104,7 +104,7 @@ def _with_unsloth(source: str, request: dict[str, Any]) -> tuple[Any, Any]:
         full_finetuning=request["peft"] is None,
     )
     if request["peft"]:
-        model = FastLanguageModel.get_peft_model(model, **_unsloth_peft(request))
+        model = fast.get_peft_model(model, **_unsloth_peft(request))
     return model, words
 
 

@@ -22,8 +22,8 @@ from tunekit.errors import AdapterError, BackendError, RunBusy, SpecError
 from tunekit.events import Event, JobState
 from tunekit.files import Locked
 from tunekit.models import Model
-from tunekit.plan.machine import Machine, detect
-from tunekit.plan.plan import Plan
+from tunekit.planning.machine import Machine, detect
+from tunekit.planning.plan import Plan
 from tunekit.spec.finetune import FineTune
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)

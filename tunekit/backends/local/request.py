@@ -8,10 +8,10 @@ from typing import Any, cast
 from tunekit.backends.local.batch import split_batch
 from tunekit.data.profile import Profile
 from tunekit.models import Model
-from tunekit.plan.defaults import resolve
-from tunekit.plan.ledger import Ledger
-from tunekit.plan.machine import Machine
-from tunekit.plan.plan import Change, Plan
+from tunekit.planning.defaults import resolve
+from tunekit.planning.ledger import Ledger
+from tunekit.planning.machine import Machine
+from tunekit.planning.plan import Change, Plan
 from tunekit.spec.finetune import FineTune
 from tunekit.spec.methods import Full, QLoRA
 from tunekit.spec.objectives import DPO

@@ -33,7 +33,10 @@ def tokenized(path: Path, request: dict[str, Any], tokenizer: Any) -> TrainingRo
         raise DataError(f"{path}: no rows are left to train on")
     limit = request["data"]["max_length"]  # lowered to what the model takes when it was loaded
     train_on = request["data"]["train_on"]
-    found = [*tokens(rows, tokenizer, train_on, limit), *pairs(rows, tokenizer, limit)]
+    found: list[Tokens | Pair] = [
+        *tokens(rows, tokenizer, train_on, limit),
+        *pairs(rows, tokenizer, limit),
+    ]
     require(audit(found, tokenizer, train_on=train_on))
     notes = [_summary(found)]
     cut = sum(not row.complete for row in found)
@@ -61,7 +64,7 @@ def pairs(rows: Sequence[Row], tokenizer: Any, limit: int | None) -> list[Pair]:
 
 
 def _columns(rows: Sequence[Tokens | Pair]) -> dict[str, list[Any]]:
-    kind = ("input_ids", "labels")
+    kind: tuple[str, ...] = ("input_ids", "labels")
     if isinstance(rows[0], Pair):
         kind = ("prompt_ids", "chosen_ids", "rejected_ids")
     return {name: [getattr(row, name) for row in rows] for name in kind}

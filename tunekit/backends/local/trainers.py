@@ -12,7 +12,10 @@ from typing import Any
 
 from datasets import Dataset
 from transformers import set_seed
-from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from tunekit.backends.local.job import Job
 from tunekit.backends.local.models import locate
@@ -49,8 +52,9 @@ def total_steps(trainer: Any) -> int:
     if args.max_steps > 0:
         return int(args.max_steps)
     batches = len(trainer.get_train_dataloader())
-    updates = max(1, math.ceil(batches / args.gradient_accumulation_steps))
-    return math.ceil(float(args.num_train_epochs) * updates)
+    updates = max(1, math.ceil(batches / int(args.gradient_accumulation_steps)))
+    epochs = float(args.num_train_epochs)
+    return math.ceil(epochs * updates)
 
 
 def load_weights(trainer: Any, checkpoint: Path) -> None:

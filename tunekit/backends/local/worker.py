@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def train(job: Job, request: dict[str, Any], *, first: bool) -> None:
     """Load, measure, train, measure, save."""
     if request["engine"] == "unsloth":
         # Unsloth patches transformers, TRL and PEFT, so it comes before them.
-        import unsloth  # noqa: F401
+        import_module("unsloth")
     import torch
 
     from tunekit.backends.local import checkpoints, models, trainers

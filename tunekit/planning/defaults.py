@@ -9,10 +9,10 @@ from typing import Any
 
 from tunekit.data.profile import Profile
 from tunekit.models import Model
-from tunekit.plan.learning_rate import ALPHA, REGRET, learning_rate
-from tunekit.plan.machine import Machine
-from tunekit.plan.memory import CONTEXT, MARGIN, rank_parameters, shape, training_bytes
-from tunekit.plan.plan import Change
+from tunekit.planning.learning_rate import ALPHA, REGRET, learning_rate
+from tunekit.planning.machine import Machine
+from tunekit.planning.memory import CONTEXT, MARGIN, rank_parameters, shape, training_bytes
+from tunekit.planning.plan import Change
 from tunekit.spec.finetune import FineTune
 from tunekit.spec.objectives import DPO
 

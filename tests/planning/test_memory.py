@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.plan.setting import (
+from tests.planning.setting import (
     LLAMA2_7B,
     LLAMA2_13B,
     LLAMA_1B,
@@ -15,7 +15,7 @@ from tests.plan.setting import (
     UNKNOWN,
 )
 from tunekit.models import Model
-from tunekit.plan.memory import Shape, rank_parameters, shape, training_bytes
+from tunekit.planning.memory import Shape, rank_parameters, shape, training_bytes
 from tunekit.spec.methods import LoRA, QLoRA
 
 GB, GIB = 1e9, 2**30

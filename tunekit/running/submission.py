@@ -13,7 +13,7 @@ from tunekit.data import render
 from tunekit.data.prepare import Prepared
 from tunekit.data.rows import Row
 from tunekit.files import sha256
-from tunekit.plan.plan import Plan
+from tunekit.planning.plan import Plan
 from tunekit.spec.finetune import FineTune
 from tunekit.store import Record, RunFolder
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tunekit.printable import printable
 
 if TYPE_CHECKING:
-    from tunekit.plan.plan import Change, Plan
+    from tunekit.planning.plan import Change, Plan
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tunekit.data.profile import Profile
 from tunekit.models import Model
-from tunekit.plan.machine import Machine
+from tunekit.planning.machine import Machine
 
 
 def a_model(

@@ -20,10 +20,10 @@ from tunekit.events import (
     StateEvent,
 )
 from tunekit.printable import printable
-from tunekit.runs.pace import Pace
+from tunekit.running.pace import Pace
 
 if TYPE_CHECKING:
-    from tunekit.runs.run import Run
+    from tunekit.running.run import Run
 
 
 class _Display(Protocol):
@@ -159,7 +159,7 @@ class _Bar:
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bars
 
-        from tunekit.runs.screen import Screen
+        from tunekit.running.screen import Screen
 
         self._bars = Bars(
             TextColumn("{task.description}"),

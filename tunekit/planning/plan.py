@@ -84,16 +84,16 @@ class Plan(BaseModel):
         return self
 
     def __rich__(self) -> Any:
-        from tunekit.plan.show import table
+        from tunekit.planning.show import table
 
         return table(self)
 
     def __str__(self) -> str:
-        from tunekit.plan.show import text
+        from tunekit.planning.show import text
 
         return text(self)
 
     def _repr_html_(self) -> str:
-        from tunekit.plan.show import html
+        from tunekit.planning.show import html
 
         return html(self)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from tunekit.models import Model
-from tunekit.plan.plan import Change
+from tunekit.planning.plan import Change
 from tunekit.spec.finetune import FineTune
 from tunekit.spec.methods import Full
 from tunekit.spec.objectives import DPO

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.plan.setting import CPU, SMOL, rows
+from tests.planning.setting import CPU, SMOL, rows
 from tunekit.errors import UnsupportedError
-from tunekit.plan.defaults import resolve
-from tunekit.plan.ledger import Ledger
-from tunekit.plan.plan import Change, Plan
+from tunekit.planning.defaults import resolve
+from tunekit.planning.ledger import Ledger
+from tunekit.planning.plan import Change, Plan
 from tunekit.spec.finetune import FineTune
 
 

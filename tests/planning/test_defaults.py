@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.plan.setting import (
+from tests.planning.setting import (
     CPU,
     H100,
     LLAMA2_7B,
@@ -26,8 +26,8 @@ from tests.plan.setting import (
 from tests.spec.strategies import CALM, SPECS
 from tunekit.data.profile import Profile
 from tunekit.models import Model
-from tunekit.plan.defaults import resolve
-from tunekit.plan.machine import Machine
+from tunekit.planning.defaults import resolve
+from tunekit.planning.machine import Machine
 from tunekit.spec.finetune import FineTune
 
 MANY = rows(100_000, tokens=60_000_000, trained=60_000_000)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from tunekit.data.profile import Profile
-from tunekit.plan.plan import Change, Estimate, Plan
+from tunekit.planning.plan import Change, Estimate, Plan
 from tunekit.spec.finetune import Data, FineTune
 
 _APART = frozenset({"data", "validation", "extra"})

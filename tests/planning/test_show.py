@@ -10,12 +10,12 @@ import re
 import pytest
 from rich.console import Console
 
-from tests.plan.setting import CPU, SMOL, rows
-from tunekit.plan.defaults import resolve
-from tunekit.plan.ledger import Ledger
-from tunekit.plan.plan import Change, Estimate, Plan
-from tunekit.plan.show import html as as_html
-from tunekit.plan.show import text
+from tests.planning.setting import CPU, SMOL, rows
+from tunekit.planning.defaults import resolve
+from tunekit.planning.ledger import Ledger
+from tunekit.planning.plan import Change, Estimate, Plan
+from tunekit.planning.show import html as as_html
+from tunekit.planning.show import text
 from tunekit.spec.document import loads
 from tunekit.spec.finetune import FineTune
 

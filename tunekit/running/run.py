@@ -14,10 +14,10 @@ from tunekit.backends import registry
 from tunekit.backends.backend import Backend, JobId
 from tunekit.data.prepare import Prepared, prepare
 from tunekit.events import EvaluationEvent, Event, JobState
-from tunekit.plan.plan import Plan
-from tunekit.runs import submission
-from tunekit.runs.refresh import refresh
-from tunekit.runs.stream import EventStream
+from tunekit.planning.plan import Plan
+from tunekit.running import submission
+from tunekit.running.refresh import refresh
+from tunekit.running.stream import EventStream
 from tunekit.spec.finetune import FineTune
 from tunekit.store import Record, RunFolder
 
@@ -197,17 +197,17 @@ class Run:
         return f"<Run {self.id} {self.state} on {self.backend}>"
 
     def __str__(self) -> str:
-        from tunekit.runs.show import text
+        from tunekit.running.show import text
 
         return text(self)
 
     def __rich__(self) -> Any:
-        from tunekit.runs.show import panel
+        from tunekit.running.show import panel
 
         return panel(self)
 
     def _repr_html_(self) -> str:
-        from tunekit.runs.show import html
+        from tunekit.running.show import html
 
         return html(self)
 
@@ -307,7 +307,7 @@ def run(
         UnsupportedError: the backend cannot honour what the spec sets.
         RunFailed: the job failed. RunTimeout: `timeout` seconds have passed; the job goes on.
     """
-    from tunekit.runs.progress import Progress
+    from tunekit.running.progress import Progress
 
     started = submit(spec, backend, strict=strict)
     with Progress(started, enabled=progress) as show:
@@ -334,11 +334,6 @@ def runs() -> list[Run]:
     return [Run(folder) for folder in store.folders()]
 
 
-def backends() -> list[str]:
-    """List the names of the backends that can be used here."""
-    return registry.names()
-
-
 async def asubmit(spec: FineTune, backend: AnyBackend = "local", *, strict: bool = True) -> Run:
     """Do `submit` without blocking the event loop."""
     return await asyncio.to_thread(submit, spec, backend, strict=strict)
@@ -356,7 +351,7 @@ async def arun(
     async for event in started.events():
         if on_event is not None:
             on_event(event)
-    return started._ended_well()
+    return started.wait()
 
 
 def _plan(spec: FineTune, backend: AnyBackend) -> tuple[Backend, Prepared, Plan]:

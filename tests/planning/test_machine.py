@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tunekit.plan.machine import Machine, cpu_flags, cpu_quota, detect, memory_limit
+from tunekit.planning.machine import Machine, cpu_flags, cpu_quota, detect, memory_limit
 
 GIB = 2**30
 
@@ -228,7 +228,7 @@ def test_apple_silicon_trains_on_mps(tmp_path: Path) -> None:
 
 def test_this_machine_is_found_without_torch() -> None:
     code = (
-        "import sys; from tunekit.plan.machine import detect; m = detect();"
+        "import sys; from tunekit.planning.machine import detect; m = detect();"
         "assert m.threads >= 1 and m.memory_bytes > 2**28, m;"
         "print(sorted({'torch', 'numpy', 'transformers'} & set(sys.modules)))"
     )

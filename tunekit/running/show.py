@@ -6,10 +6,11 @@ import time
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from tunekit.evaluation import show as evaluation
 from tunekit.events import JobState
 
 if TYPE_CHECKING:
-    from tunekit.runs.run import Run
+    from tunekit.running.run import Run
 
 _COLOURS = {
     JobState.SUCCEEDED: "green",
@@ -72,7 +73,7 @@ def html(run: Run) -> str:
         for name, value in facts(run)
     )
     comparison = run.evaluation
-    return f"<table>{rows}</table>" + (comparison._repr_html_() if comparison else "")
+    return f"<table>{rows}</table>" + (evaluation.html(comparison) if comparison else "")
 
 
 def _next(run: Run) -> str:

@@ -1,0 +1,1 @@
+"""Translation and foresight, pure: no network, no key, no clock."""
