@@ -54,11 +54,26 @@ generated: $(VENV)/.dev ## Write again what is generated: the schema, the rows o
 .PHONY: bench
 bench: $(VENV)/.dev ## Measure what a CPU can measure
 	@$(BIN)/python benchmarks/imports.py
+	@$(BIN)/python benchmarks/local.py
+
+# On a machine without an index: make gpu WHEELS=FOLDER, for what its own Python lacks.
+ifdef WHEELS
+GPU_PYTHON := .venv-gpu/bin/python
+GPU_READY := .venv-gpu/.ready
+else
+GPU_PYTHON := $(BIN)/python
+GPU_READY := $(VENV)/.dev
+endif
 
 .PHONY: gpu
-gpu: $(VENV)/.dev ## Tests and benchmarks that need a CUDA device
-	@TUNEKIT_GPU=1 $(BIN)/python -m pytest -q -m gpu
-	@$(BIN)/python benchmarks/gpu.py
+gpu: $(GPU_READY) ## Tests and benchmarks that need a CUDA device
+	@PYTHONPATH="$(CURDIR)" TUNEKIT_GPU=1 $(GPU_PYTHON) -m pytest -q -m gpu tests/local
+	@PYTHONPATH="$(CURDIR)" $(GPU_PYTHON) benchmarks/gpu.py
+
+.venv-gpu/.ready: $(wildcard $(WHEELS)/*.whl)
+	@$(PYTHON) -m venv --system-site-packages .venv-gpu
+	@.venv-gpu/bin/python -m pip -qq install --no-index --no-deps $^
+	@touch $@
 
 .PHONY: test-unsloth
 test-unsloth: $(VENV)/.dev $(UNSLOTH_VENV)/.ready ## The worker under Unsloth, in an environment of its own
@@ -69,7 +84,7 @@ test-all: test test-unsloth ## test and test-unsloth
 
 .PHONY: clean
 clean: ## Remove the environments and everything generated
-	@rm -rf $(VENV) $(UNSLOTH_VENV) site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(UNSLOTH_VENV) .venv-gpu site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -7,6 +7,7 @@ import os
 import platform
 import secrets
 import time
+import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -151,13 +152,18 @@ class RunFolder:
 
 def create(record: Record) -> RunFolder:
     """Make the folder of a new run, before anything is spent."""
-    path = _runs() / record.id
+    path = place(record.id)
     path.mkdir(mode=0o700)
     folder = RunFolder(path)
     folder.data.mkdir(mode=0o700)
     folder.job.mkdir(mode=0o700)
     folder.write(record)
     return folder
+
+
+def place(run_id: str) -> Path:
+    """Say where the folder of a run lies, or would lie."""
+    return _runs() / run_id
 
 
 def new_id(name: str | None) -> str:
@@ -168,8 +174,15 @@ def new_id(name: str | None) -> str:
 
 def folders() -> list[RunFolder]:
     """List the runs, newest first."""
-    found = [RunFolder(path.parent) for path in _runs().glob("*/run.json")]
-    return sorted(found, key=lambda folder: folder.read().created, reverse=True)
+    found: list[tuple[float, RunFolder]] = []
+    for path in _runs().glob("*/run.json"):
+        folder = RunFolder(path.parent)
+        try:
+            found.append((folder.read().created, folder))
+        except RunError as error:
+            # One damaged folder must not hide the others.
+            warnings.warn(str(error), stacklevel=2)
+    return [folder for _, folder in sorted(found, key=lambda pair: pair[0], reverse=True)]
 
 
 def find(key: str) -> RunFolder:

@@ -84,13 +84,14 @@ def test_a_failed_run_shows_its_reason(capsys: pytest.CaptureFixture[str]) -> No
     assert "failed: no luck" in capsys.readouterr().err
 
 
-def test_ctrl_c_says_how_to_take_the_run_up_again(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_says_how_to_take_the_run_up_again() -> None:
     run = tk.submit(SPEC, FakeBackend())
 
-    with pytest.raises(KeyboardInterrupt), Progress(run):
+    def press(event: tk.Event) -> None:
         raise KeyboardInterrupt
 
-    assert f"tunekit wait {run.id}" in capsys.readouterr().err
+    with pytest.raises(KeyboardInterrupt, match=f"tunekit wait {run.id}"):
+        run.wait(on_event=press)
 
 
 def test_text_from_a_job_cannot_command_the_terminal() -> None:

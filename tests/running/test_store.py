@@ -98,6 +98,16 @@ def test_a_damaged_record_says_how_to_forget_the_run(home: Path) -> None:
         folder.read()
 
 
+def test_a_damaged_record_does_not_hide_the_other_runs(home: Path) -> None:
+    store.create(_record("good"))
+    (store.create(_record("bad")).path / "run.json").write_text("{")
+
+    with pytest.warns(UserWarning, match=r"bad/run\.json is damaged"):
+        found = store.folders()
+
+    assert [folder.id for folder in found] == ["good"]
+
+
 def test_one_process_claims_a_run_and_the_other_is_told_who(home: Path) -> None:
     folder = store.create(_record("one"))
     script = """

@@ -100,9 +100,9 @@ def _load(name: str) -> Any:
     try:
         return point.load()
     except ImportError as error:
+        package = point.dist.name if point.dist is not None else f"tunekit-sdk[{name}]"
         raise MissingExtra(
-            f"backend {name!r} needs a package that is not installed ({error.name}): "
-            f"pip install 'tunekit-sdk[{name}]'",
+            f"backend {name!r} cannot be imported ({error}): pip install '{package}'",
             backend=name,
         ) from None
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tunekit.cli import output
 from tunekit.errors import RunError
-from tunekit.running.progress import Progress, interactive, still_going
+from tunekit.running.progress import Progress, interactive
 from tunekit.running.run import Run
+from tunekit.running.show import still_going
 
 
 def follow(run: Run, *, timeout: float | None, as_json: bool) -> None:
@@ -18,9 +19,8 @@ def follow(run: Run, *, timeout: float | None, as_json: bool) -> None:
     try:
         with Progress(run, enabled=False if silent else None, comparison=False) as show:
             run.wait(timeout, on_event=show)
-    except KeyboardInterrupt:
-        if silent:
-            output.note(still_going(run.id))
+    except KeyboardInterrupt as stop:
+        output.note(str(stop) or still_going(run.id))
         raise
     except RunError:
         if as_json:

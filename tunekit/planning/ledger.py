@@ -47,6 +47,8 @@ class Ledger:
         """Honour the field in another form or unit."""
         asked = self.value(field)
         self._close_field(field)
+        if field in self._resolved:
+            self._changes.append(self._resolved[field])
         if asked != used:
             self._changes.append(
                 Change(field=field, outcome="adapted", asked=asked, used=used, reason=reason)
@@ -55,9 +57,9 @@ class Ledger:
 
     def drop(self, field: str, reason: str) -> None:
         """Leave out a field that cannot change what is learnt."""
-        asked = _look(self._spec, field)
         for leaf in self._close_field(field):
             if leaf in self._set:
+                asked = _plain(_look(self._spec, leaf))
                 self._changes.append(
                     Change(field=leaf, outcome="dropped", asked=asked, reason=reason)
                 )
@@ -67,7 +69,7 @@ class Ledger:
         for leaf in self._close_field(field):
             wish = leaf in self._set
             outcome: Literal["unsupported", "dropped"] = "unsupported" if wish else "dropped"
-            asked = _look(self._spec, leaf)
+            asked = _plain(_look(self._spec, leaf))
             self._changes.append(
                 Change(field=leaf, outcome=outcome, asked=asked, used=used, reason=reason)
             )
@@ -146,3 +148,8 @@ def _look(spec: FineTune, field: str) -> Any:
     for name in field.split("."):
         value = getattr(value, name)
     return value
+
+
+def _plain(value: Any) -> Any:
+    """Give a value as JSON has it: a plan is JSON throughout."""
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value

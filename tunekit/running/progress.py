@@ -77,16 +77,6 @@ class Progress:
         self._display.close()
         if kind is None and self._evaluation is not None and self._comparison:
             self._display.result(self._evaluation)
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            self._display.say(still_going(self._run.id))
-
-
-def still_going(run_id: str) -> str:
-    """Say that the job outlives us, and how to take it up again."""
-    return (
-        f"{run_id} goes on without us; watch it with `tunekit wait {run_id}`, "
-        f"stop it with `tunekit cancel {run_id}`"
-    )
 
 
 def interactive() -> bool:

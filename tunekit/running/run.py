@@ -17,6 +17,7 @@ from tunekit.events import EvaluationEvent, Event, JobState
 from tunekit.planning.plan import Plan
 from tunekit.running import submission
 from tunekit.running.refresh import refresh
+from tunekit.running.show import still_going
 from tunekit.running.stream import EventStream
 from tunekit.spec.finetune import FineTune
 from tunekit.store import Record, RunFolder
@@ -108,7 +109,7 @@ class Run:
         return EventStream(
             self._folder,
             refresh=lambda: self.refresh().state.terminal or self.job_id is None,
-            pause=self._backend().poll_seconds,
+            pause=self._backend().poll_seconds if follow else 0,
             follow=follow,
         )
 
@@ -121,12 +122,15 @@ class Run:
             RunFailed: it failed; Diverged when its loss was not a number.
             RunCancelled: somebody cancelled it.
             RunTimeout: `timeout` seconds have passed; the job goes on.
-            KeyboardInterrupt: Ctrl-C; the job goes on.
+            KeyboardInterrupt: Ctrl-C; the job goes on, and the text says how to take it up again.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        for event in self._until(deadline):
-            if on_event is not None and event is not None:
-                on_event(event)
+        try:
+            for event in self._until(deadline):
+                if on_event is not None and event is not None:
+                    on_event(event)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(still_going(self.id)) from None
         return self._ended_well()
 
     def cancel(self) -> Run:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunekit.evaluation import show as evaluation
 from tunekit.events import JobState
+from tunekit.printable import printable
 
 if TYPE_CHECKING:
     from tunekit.running.run import Run
@@ -33,7 +34,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
     if run.ended is not None:
         lines.append(("took", duration(run.ended - run.created)))
     if run.reason:
-        lines.append(("reason", run.reason))
+        lines.append(("reason", printable(run.reason)))
     lines.append(("folder", str(run.folder)))
     lines.append(("next", _next(run)))
     return lines
@@ -46,6 +47,14 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02} min"
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def still_going(run_id: str) -> str:
+    """Say that the job outlives us, and how to take it up again."""
+    return (
+        f"{run_id} goes on without us; watch it with `tunekit wait {run_id}`, "
+        f"stop it with `tunekit cancel {run_id}`"
+    )
 
 
 def text(run: Run) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from tunekit import store
@@ -28,7 +29,7 @@ def record(spec: FineTune, plan: Plan, backend: Backend, prepared: Prepared) -> 
             id=run_id,
             name=spec.output.name,
             created=time.time(),
-            spec=_portable(spec),
+            spec=_portable(spec, store.place(run_id) / "data"),
             plan=plan,
             backend=registry.recipe(backend),
             versions=_versions(),
@@ -77,14 +78,14 @@ def _write(folder: RunFolder, name: str, rows: tuple[Row, ...]) -> dict[str, Any
     return {"rows": len(rows), "sha256": render.write(rows, folder.data / f"{name}.jsonl")}
 
 
-def _portable(spec: FineTune) -> dict[str, Any]:
-    """Keep what was set; rows in memory are in the folder already, so only their number."""
+def _portable(spec: FineTune, data: Path) -> dict[str, Any]:
+    """Keep what was set; for rows in memory, the file in the run folder that holds them."""
     wishes = spec.minimal()
     for key in ("data", "validation"):
         value = wishes.get(key)
         if isinstance(value, dict) and not isinstance(value.get("source"), str):
             name = "train" if key == "data" else "validation"
-            wishes[key] = {**value, "source": f"data/{name}.jsonl"}
+            wishes[key] = {**value, "source": str(data / f"{name}.jsonl")}
             # The folder holds rows in our own shape, whatever shape they came in.
             wishes[key].pop("format", None)
     return wishes
