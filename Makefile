@@ -47,9 +47,10 @@ docs: $(VENV)/.dev ## Build the site into site/
 	@$(BIN)/mkdocs --quiet build --strict
 
 .PHONY: generated
-generated: $(VENV)/.dev ## Write again what is generated: the schema, the rows of the demo
+generated: $(VENV)/.dev ## Write again what is generated: schema, matrix, rows of the demo
 	@$(BIN)/tunekit schema > docs/tunekit.schema.json
 	@$(BIN)/python examples/data/make_support.py
+	@$(BIN)/python docs/make_matrix.py
 
 .PHONY: bench
 bench: $(VENV)/.dev ## Measure what a CPU can measure

@@ -15,7 +15,7 @@ import tunekit as tk
 from tests.cli.specs import spec_file
 from tunekit.events import LogEvent, MetricsEvent, StateEvent
 from tunekit.running.pace import Pace
-from tunekit.running.progress import Progress, line
+from tunekit.running.progress import line
 from tunekit.running.screen import Screen
 from tunekit.testing import FakeBackend
 

@@ -54,8 +54,18 @@ def build(
     for field in ("data", "validation", "output"):
         use.hold(field)
     use.hold("extra")
+    if engine.used == "unsloth" and machine.device == "cpu":
+        _unsloth_on_cpu(use, spec)
     _merge(request, spec.extra.get("local", {}))
     return use.close(request, backend="local", data=data)
+
+
+def _unsloth_on_cpu(use: Ledger, spec: FineTune) -> None:
+    """Refuse what Unsloth's CPU path does not claim: it trains LoRA and full, with SFT."""
+    if isinstance(spec.method, QLoRA):
+        use.refuse_value("method.type", "qlora", "Unsloth trains no quantised base on a CPU")
+    if isinstance(spec.objective, DPO):
+        use.refuse_value("objective.type", "dpo", "Unsloth's CPU path trains by SFT only")
 
 
 def _threads(machine: Machine) -> Change:
