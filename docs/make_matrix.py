@@ -59,10 +59,7 @@ def _profile(spec: tk.FineTune) -> Profile:
 
 def methods_table(found: dict[str, dict[str, Plan]]) -> list[str]:
     """One row for each method and objective."""
-    rows = [
-        "| method and objective | " + " | ".join(found) + " |",
-        "| --- |" + " --- |" * len(found),
-    ]
+    rows = _head("method and objective", found)
     for name in next(iter(found.values())):
         cells = [_whole(every[name]) for every in found.values()]
         rows.append(f"| {name} | " + " | ".join(cells) + " |")

@@ -56,6 +56,19 @@ def test_a_killed_worker_is_a_failed_run_that_resumes_to_the_same_losses(tmp_pat
     ).read_bytes()
 
 
+def test_a_worker_that_is_told_to_stop_saves_its_state_first(tmp_path: Path) -> None:
+    run = tk.submit(small(tmp_path, training={"max_steps": 60, "checkpoint_steps": 1000}))
+    _first_loss(run)
+    worker = json.loads((run.folder / "job" / "worker.json").read_text())
+
+    os.kill(worker["pid"], signal.SIGTERM)
+
+    with pytest.raises(errors.RunFailed, match=r"interrupted by SIGTERM after step \d+; its state"):
+        run.wait(timeout=60)
+    run.resume().wait(timeout=120)
+    assert sorted(_losses(run)) == list(range(1, 61))
+
+
 def _losses(run: tk.Run) -> dict[int, float]:
     """Give the last loss reported for each step."""
     return {

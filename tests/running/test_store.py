@@ -156,6 +156,16 @@ def test_a_lock_is_held_until_the_last_holder_lets_go(tmp_path: Path) -> None:
     assert not is_held(path)
 
 
+def test_a_system_without_posix_locks_gets_a_sentence(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = store.create(_record("one"))
+    monkeypatch.setattr("tunekit.files.fcntl", None)
+
+    with pytest.raises(errors.TunekitError, match="use tunekit inside WSL 2"), folder.claim():
+        pass
+
+
 def test_the_record_keeps_its_state_as_text(home: Path) -> None:
     folder = store.create(_record("one", state=JobState.FAILED))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from tunekit.errors import Diverged, TunekitError
 from tunekit.events import JobState
 
@@ -30,12 +32,9 @@ def explain(error: Exception) -> tuple[str, str]:
         return str(error), type(error).__name__
     if is_memory(error):
         return OUT_OF_MEMORY, "OutOfMemory"
-    if isinstance(error, OSError) and error.errno == 28:
-        return (
-            f"the disk is full ({error.filename or 'while saving'}); free some space and resume",
-            "DiskFull",
-        )
     text = str(error).strip() or "no message"
+    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in text:
+        return f"the disk is full ({text}); free some space and resume", "DiskFull"
     return f"{type(error).__name__}: {text}", type(error).__name__
 
 
