@@ -17,6 +17,9 @@ from tunekit import errors
 
 pytestmark = pytest.mark.slow
 
+LONG = {"max_steps": 400, "checkpoint_steps": 20}
+"""Long enough to be still at it when the test has seen the first checkpoints."""
+
 
 def _saved_state(run: tk.Run) -> str:
     return json.loads((run.folder / "run.json").read_text())["state"]
@@ -36,11 +39,11 @@ def _kill(run: tk.Run) -> None:
 
 
 def test_a_killed_worker_is_a_failed_run_that_resumes_to_the_same_losses(tmp_path: Path) -> None:
-    spec = small(tmp_path, training={"max_steps": 40}, method={"type": "lora", "dropout": 0.1})
+    spec = small(tmp_path, training=LONG, method={"type": "lora", "dropout": 0.1})
     whole = tk.run(spec, progress=False)
     run = tk.submit(spec)
     for event in run.events():
-        if event.kind == "checkpoint" and event.step >= 6:
+        if event.kind == "checkpoint" and event.step >= 40:
             break
     _kill(run)
 
@@ -57,7 +60,7 @@ def test_a_killed_worker_is_a_failed_run_that_resumes_to_the_same_losses(tmp_pat
 
 
 def test_a_worker_that_is_told_to_stop_saves_its_state_first(tmp_path: Path) -> None:
-    run = tk.submit(small(tmp_path, training={"max_steps": 60, "checkpoint_steps": 1000}))
+    run = tk.submit(small(tmp_path, training={**LONG, "checkpoint_steps": 1000}))
     _first_loss(run)
     worker = json.loads((run.folder / "job" / "worker.json").read_text())
 
@@ -66,7 +69,7 @@ def test_a_worker_that_is_told_to_stop_saves_its_state_first(tmp_path: Path) -> 
     with pytest.raises(errors.RunFailed, match=r"interrupted by SIGTERM after step \d+; its state"):
         run.wait(timeout=60)
     run.resume().wait(timeout=120)
-    assert sorted(_losses(run)) == list(range(1, 61))
+    assert sorted(_losses(run)) == list(range(1, 401))
 
 
 def _losses(run: tk.Run) -> dict[int, float]:
@@ -79,10 +82,10 @@ def _losses(run: tk.Run) -> dict[int, float]:
 
 
 def test_a_damaged_checkpoint_is_passed_over_for_an_older_one(tmp_path: Path) -> None:
-    spec = small(tmp_path, training={"max_steps": 40})
+    spec = small(tmp_path, training=LONG)
     run = tk.submit(spec)
     for event in run.events():
-        if event.kind == "checkpoint" and event.step >= 9:
+        if event.kind == "checkpoint" and event.step >= 60:
             break
     _kill(run)
     with pytest.raises(errors.RunFailed):
