@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from tunekit.data import chat, messages, pairs
 from tunekit.data.issues import Fault, Issue
 from tunekit.data.json_text import as_list, as_object
-from tunekit.data.rows import Conversation, Judged, Preference, Row, Where
+from tunekit.data.rows import Conversation, Judged, Preference, Row, RowKind, Where
 
 Raw = Mapping[str, Any]
 
@@ -191,7 +191,10 @@ def _unread(format: str, row: Raw) -> list[str]:
         for name, held in (as_object(turn) or {}).items()
         if held is not None and name not in messages.KEYS
     }
-    return [*(name for name in row if name not in _READ[format]), *sorted(inner)]
+    # `kind` is what our own files say of a row (`Row.json_line`).
+    own = {"kind"} if row.get("kind") in get_args(RowKind) else frozenset[str]()
+    unread = (name for name in row if name not in _READ[format] and name not in own)
+    return [*unread, *sorted(inner)]
 
 
 def _listed(row: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tunekit import errors, models, store
 from tunekit.backends import registry
 from tunekit.backends.backend import Backend, JobId
+from tunekit.data.issues import Issue
 from tunekit.data.prepare import Prepared, prepare
 from tunekit.events import EvaluationEvent, Event, JobState
 from tunekit.planning.plan import Plan
@@ -362,7 +363,15 @@ def _plan(spec: FineTune, backend: AnyBackend) -> tuple[Backend, Prepared, Plan]
     chosen = registry.resolve(backend)
     model = models.describe(spec.model)
     prepared = prepare(spec)
-    return chosen, prepared, chosen.plan(spec, model, prepared.profile)
+    made = chosen.plan(spec, model, prepared.profile)
+    odd = (_oddity(issue) for issue in prepared.profile.issues)
+    return chosen, prepared, made.model_copy(update={"warnings": (*odd, *made.warnings)})
+
+
+def _oddity(issue: Issue) -> str:
+    """Write a warning about the data on one line; it shows in the plan, whatever the backend."""
+    place = f"{issue.file}:{issue.line}" if issue.line else issue.file
+    return f"{place}: {issue.message} ({issue.code}); {issue.fix}"
 
 
 def _failure(entry: Record) -> errors.RunFailed:

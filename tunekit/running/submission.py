@@ -13,23 +13,29 @@ from tunekit.backends.backend import Backend, Files
 from tunekit.data import render
 from tunekit.data.prepare import Prepared
 from tunekit.data.rows import Row
+from tunekit.errors import SpecError
 from tunekit.files import sha256
 from tunekit.planning.plan import Plan
-from tunekit.spec.finetune import FineTune
+from tunekit.spec.finetune import Data, FineTune
 from tunekit.store import Record, RunFolder
 
 _PACKAGES = ("tunekit-sdk", "torch", "transformers", "trl", "peft", "bitsandbytes", "unsloth")
 
 
 def record(spec: FineTune, plan: Plan, backend: Backend, prepared: Prepared) -> RunFolder:
-    """Make the run folder with exactly the rows that will be sent; nothing has started."""
+    """Make the run folder with exactly the rows that will be sent; nothing has started.
+
+    Raises:
+        SpecError: the place for the result is taken.
+    """
+    _require_free(spec.output.folder)
     run_id = store.new_id(spec.output.name)
     folder = store.create(
         Record(
             id=run_id,
             name=spec.output.name,
             created=time.time(),
-            spec=_portable(spec, store.place(run_id) / "data"),
+            spec=_portable(spec, store.place(run_id) / "data", held=bool(prepared.validation)),
             plan=plan,
             backend=registry.recipe(backend),
             versions=_versions(),
@@ -78,17 +84,30 @@ def _write(folder: RunFolder, name: str, rows: tuple[Row, ...]) -> dict[str, Any
     return {"rows": len(rows), "sha256": render.write(rows, folder.data / f"{name}.jsonl")}
 
 
-def _portable(spec: FineTune, data: Path) -> dict[str, Any]:
-    """Keep what was set; for rows in memory, the file in the run folder that holds them."""
+def _portable(spec: FineTune, data: Path, *, held: bool) -> dict[str, Any]:
+    """Keep what was set; for rows in memory, the files in the run folder that hold them."""
     wishes = spec.minimal()
-    for key in ("data", "validation"):
-        value = wishes.get(key)
-        if isinstance(value, dict) and not isinstance(value.get("source"), str):
-            name = "train" if key == "data" else "validation"
-            wishes[key] = {**value, "source": str(data / f"{name}.jsonl")}
-            # The folder holds rows in our own shape, whatever shape they came in.
-            wishes[key].pop("format", None)
+    if not isinstance(spec.data.source, str):
+        wishes["data"] = {"source": str(data / "train.jsonl")}
+        if spec.validation is not None and not isinstance(spec.validation, Data):
+            # Split already: the rows held out are in a file of their own, if there are any.
+            held_out = data / "validation.jsonl"
+            wishes["validation"] = {"source": str(held_out)} if held else None
+    if isinstance(spec.validation, Data) and not isinstance(spec.validation.source, str):
+        wishes["validation"] = {"source": str(data / "validation.jsonl")}
+    if spec.output.folder:
+        # The process that sees the end may stand in another folder.
+        wishes["output"]["folder"] = str(Path(spec.output.folder).expanduser().absolute())
     return wishes
+
+
+def _require_free(folder: str | None) -> None:
+    """Refuse a place for the result that holds something, before anything is trained."""
+    if folder is None:
+        return
+    path = Path(folder).expanduser()
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise SpecError(f"output.folder: {path} is not an empty folder; name a new one")
 
 
 def _versions() -> dict[str, str]:
