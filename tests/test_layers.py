@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent / "tunekit"
 LAYERS = (
     ("errors",),
     ("files", "home", "printable"),
-    ("embedded",),
+    ("embedded", "hub"),
     ("events", "spec", "models", "adapters"),
     ("data",),
     ("planning", "evaluation"),

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tunekit import hub
 from tunekit.errors import SpecError
 
 
@@ -42,7 +43,7 @@ class Model(BaseModel):
     folder: str | None = None
     """Where its files are on this machine."""
     known_from: str = "nothing"
-    """`folder`, `cache`, `embedded` or `nothing`."""
+    """`folder`, `cache`, `hub`, `embedded` or `nothing`."""
 
 
 EMBEDDED = {
@@ -67,9 +68,10 @@ EMBEDDED = {
 
 
 def describe(model_id: str) -> Model:
-    """Say what is known of a model, from its folder, the hub's cache or a table; offline.
+    """Say what is known of a model, from its folder, the hub's cache, the hub or a table.
 
-    A hub id that is not in the cache is allowed: only its name is known then.
+    The hub is asked for small files only, and not when `HF_HUB_OFFLINE` is set. Where it does not
+    answer, or does not know the id, only the name is known; that is allowed.
 
     Raises:
         SpecError: the folder does not exist, holds no model, or its config cannot be read;
@@ -94,8 +96,11 @@ def describe(model_id: str) -> Model:
             f"model: {model_id!r} is no hub id (owner/name), no folder, "
             f"and not {' or '.join(EMBEDDED)}"
         )
-    snapshot = _snapshot(model_id)
-    return _read(model_id, snapshot, "cache") if snapshot else Model(id=model_id)
+    for known_from, look in (("cache", hub.cached), ("hub", hub.fetched)):
+        folder = look(model_id)
+        if folder is not None:
+            return _read(model_id, folder, known_from)
+    return Model(id=model_id)
 
 
 def _on_disk(model_id: str) -> Path | None:
@@ -109,27 +114,6 @@ def _on_disk(model_id: str) -> Path | None:
 def _looks_like_a_path(model_id: str) -> bool:
     starts = model_id.startswith((".", "/", "~", os.sep))
     return starts or model_id.endswith(("/", os.sep)) or model_id.count("/") > 1
-
-
-def _snapshot(model_id: str) -> Path | None:
-    """Find the newest revision of a hub model in the cache of huggingface_hub."""
-    repository = _hub_cache() / f"models--{model_id.replace('/', '--')}"
-    try:
-        revision = (repository / "refs" / "main").read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        return None
-    snapshot = repository / "snapshots" / revision
-    return snapshot if revision and (snapshot / "config.json").is_file() else None
-
-
-def _hub_cache() -> Path:
-    """Give the folder that huggingface_hub downloads to, by its own environment variables."""
-    if cache := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
-        return Path(cache).expanduser()
-    if home := os.environ.get("HF_HOME"):
-        return Path(home).expanduser() / "hub"
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "huggingface" / "hub"
 
 
 def _read(model_id: str, folder: Path, known_from: str) -> Model:

@@ -43,7 +43,7 @@ def test_a_method_and_an_objective_learn_and_load_again(
         method=method,
         objective=objective,
         validation=0.2,
-        evaluation={"generations": 2, "max_new_tokens": 8},
+        evaluation={"generations": 2, "examples": 1, "max_new_tokens": 8},
         training={"max_steps": 30, "learning_rate": 5e-3},
     )
 
@@ -59,6 +59,7 @@ def test_a_method_and_an_objective_learn_and_load_again(
     assert comparison is not None
     assert comparison.base.loss != comparison.tuned.loss
     assert len(comparison.tuned.answers) == 2
+    assert comparison.examples == 1
     model = run.adapter.load()
     assert type(model).__name__.startswith("Llama" if method["type"] == "full" else "Peft")
 

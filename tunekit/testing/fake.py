@@ -100,7 +100,7 @@ class FakeBackend(Backend):
             request[group] = self._group(use, spec, group)
         for field in ("data", "validation", "output", "extra"):
             use.hold(field)
-        return use.close({**request, **spec.extra.get(self.name, {})}, backend=self.name)
+        return use.close({**request, **spec.extra.get(self.name, {})}, backend=self.name, data=data)
 
     def submit(self, plan: Plan, files: Files, key: str) -> JobId:
         """Write the job down, unless this key's job is there."""

@@ -92,7 +92,13 @@ def train(job: Job, request: dict[str, Any], *, first: bool) -> None:
     trainers.save(trainer, tokenizer, request, job.adapter)
     if held_out and before is not None:
         after = held_out.measure(trainer)
-        comparison = compare(before, after, prompts=held_out.texts, references=held_out.references)
+        comparison = compare(
+            before,
+            after,
+            prompts=held_out.texts,
+            references=held_out.references,
+            examples=request["evaluation"]["examples"],
+        )
         job.emit(EvaluationEvent(result=comparison.model_dump(mode="json")))
 
 
