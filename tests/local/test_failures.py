@@ -166,6 +166,23 @@ def test_rows_that_lose_every_answer_to_truncation_fail_the_run(tmp_path: Path) 
     assert _saved_state(run) == "failed"
 
 
+def test_a_template_that_does_not_train_the_end_of_a_turn_fails_the_run(tmp_path: Path) -> None:
+    spec = small(tmp_path)
+    (tmp_path / "model" / "chat_template.jinja").write_text(
+        "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+        "{% if message['role'] == 'assistant' %}"
+        "{% generation %}{{ message['content'] }}{% endgeneration %}"
+        "{% else %}{{ message['content'] }}{% endif %}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    run = tk.submit(spec)
+
+    with pytest.raises(errors.RunFailed, match="end-of-turn-not-trained") as caught:
+        run.wait(timeout=120)
+
+    assert "endgeneration" in str(caught.value)
+
+
 def test_a_loss_that_is_not_a_number_ends_the_run_as_diverged(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
