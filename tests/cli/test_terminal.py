@@ -75,6 +75,16 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     assert "sorry" not in done.stderr
 
 
+def test_lines_in_a_pipe_do_not_end_in_blanks(tmp_path: Path) -> None:
+    path = spec_file(tmp_path)
+
+    done = subprocess.run([*TUNEKIT, "plan", str(path)], capture_output=True, text=True, check=True)
+
+    lines = done.stdout.splitlines()
+    assert len(lines) > 3
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
 def test_the_installed_command_runs(tmp_path: Path) -> None:
     command = Path(sys.executable).with_name("tunekit")
 

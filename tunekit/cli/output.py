@@ -29,7 +29,14 @@ def show(thing: Any) -> None:
     """Print something that draws itself, or text."""
     from tunekit.running.screen import Screen
 
-    Screen().print(thing, markup=False)
+    screen = Screen()
+    if screen.is_terminal:
+        screen.print(thing, markup=False)
+        return
+    with screen.capture() as drawn:
+        screen.print(thing, markup=False)
+    # Tables are filled up with blanks, which pipes and logs have no use for.
+    typer.echo("\n".join(line.rstrip() for line in drawn.get().splitlines()))
 
 
 def note(text: str) -> None:
