@@ -128,7 +128,7 @@ class Run:
         deadline = None if timeout is None else time.monotonic() + timeout
         try:
             for event in self._until(deadline):
-                if on_event is not None and event is not None:
+                if on_event is not None:
                     on_event(event)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(still_going(self.id)) from None
@@ -219,11 +219,9 @@ class Run:
     def _backend(self) -> Backend:
         return registry.resolve(self._record.backend)
 
-    def _until(self, deadline: float | None) -> Generator[Event | None, None, None]:
-        """Yield events, and None where there was time to look at the clock."""
-        stream = EventStream(
-            self._folder, refresh=lambda: self.refresh().state.terminal, pause=0, follow=False
-        )
+    def _until(self, deadline: float | None) -> Generator[Event, None, None]:
+        """Yield events until the run is over, with an eye on the clock."""
+        stream = self.events(follow=False)
         pause = self._backend().poll_seconds
         while True:
             yield from stream

@@ -186,7 +186,7 @@ def _sft(use: Ledger, model: Model, size: int) -> dict[str, Any]:
         packing = False
     return {
         "packing": packing,
-        # Without padding the same loss costs up to 40 % less on rows of mixed length.
+        # The same loss, without the work on padding.
         "padding_free": packing or (apart and size > 1),
         "max_length": use.value("training.max_length") if packing else None,
         "dataset_kwargs": {"skip_prepare_dataset": not packing},
