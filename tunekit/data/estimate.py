@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 
-from tunekit.data.check import answers
+from tunekit.data.meaning import answers
 from tunekit.data.rows import Completion, Conversation, Judged, Message, Preference, Row
 
 BYTES_PER_TOKEN = 4

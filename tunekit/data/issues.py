@@ -14,7 +14,8 @@ SHOWN = 20
 ERROR_LIMIT = 1000
 """Reading stops after so many errors: the rest is most likely more of the same."""
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "info"]
+"""An error stops a run; a warning is shown in the plan; an info only in the report."""
 
 
 class Issue(BaseModel):

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any, cast, get_args
 
 from tunekit.data import estimate, sources
-from tunekit.data.check import check
+from tunekit.data.meaning import check
 from tunekit.data.issues import Enough, Found, Issue, fold, require
 from tunekit.data.profile import Profile
 from tunekit.data.recognise import Recognised, recognise
 from tunekit.data.rows import Row
-from tunekit.data.split import Split, split
+from tunekit.data.sides import Split, split
 from tunekit.errors import SpecError
 from tunekit.spec.finetune import Data, FineTune
 from tunekit.spec.objectives import Objective

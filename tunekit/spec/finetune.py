@@ -37,6 +37,9 @@ Format = Literal[
 ]
 
 
+Severity = Literal["error", "warning", "info", "off"]
+
+
 class Data(Strict):
     """Where the rows come from."""
 
@@ -48,6 +51,12 @@ class Data(Strict):
     """Which split of a hub dataset."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """Use the first so many rows."""
+    mapping: dict[str, str] | None = None
+    """Names of your columns for names that the format reads: `{"prompt": "question"}`."""
+    checks: dict[str, Severity] = Field(default_factory=dict)
+    """What a finding is worth, by its code: `{"near-duplicate": "error", "email": "off"}`."""
+    drop: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Codes of findings whose rows are left out; each is counted and written to `dropped.jsonl`."""
 
     @field_validator("source")
     @classmethod

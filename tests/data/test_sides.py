@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from tunekit.data.rows import Row, Text, Where
-from tunekit.data.split import policy_size, split
+from tunekit.data.sides import policy_size, split
 from tunekit.errors import SpecError
 
 
