@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
 from tunekit.errors import DataError
+from tunekit.spec.finetune import Severity
 
 SHOWN = 20
 ERROR_LIMIT = 1000
 """Reading stops after so many errors: the rest is most likely more of the same."""
-
-Severity = Literal["error", "warning", "info"]
-"""An error stops a run; a warning is shown in the plan; an info only in the report."""
 
 
 class Issue(BaseModel):
@@ -48,20 +45,42 @@ class Enough(Exception):
 
 
 class Found(list[Issue]):
-    """Issues as they are found."""
+    """Issues as they are found; those whose rows the spec drops are kept apart."""
 
-    _errors = 0
+    def __init__(
+        self, *, checks: Mapping[str, str] | None = None, drop: Iterable[str] = ()
+    ) -> None:
+        super().__init__()
+        self.checks = dict(checks or {})
+        self.drop = frozenset(drop)
+        self.dropped: list[Issue] = []
+        self._errors = 0
 
     def append(self, issue: Issue) -> None:
-        """Add one.
+        """Add one, unless it costs its row or is switched off.
+
+        An error of reading cannot be weighed: what cannot be read cannot be trained on.
 
         Raises:
             Enough: `ERROR_LIMIT` errors have been found.
         """
+        if issue.code in self.drop and issue.line:
+            self.dropped.append(issue)
+            return
+        if issue.severity != "error":
+            issue = weighed(issue, self.checks)
+        if issue.severity == "off":
+            return
         super().append(issue)
         self._errors += issue.severity == "error"
         if self._errors >= ERROR_LIMIT:
             raise Enough
+
+
+def weighed(issue: Issue, checks: Mapping[str, str]) -> Issue:
+    """Give an issue the severity that the spec wants for its code; it may be "off"."""
+    wanted = checks.get(issue.code, issue.severity)
+    return issue if wanted == issue.severity else issue.model_copy(update={"severity": wanted})
 
 
 class Fault(Exception):

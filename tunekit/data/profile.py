@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from tunekit.data.issues import Issue
 from tunekit.data.rows import RowKind
@@ -31,5 +31,7 @@ class Profile(BaseModel):
     """Estimate for the longest row, held-out rows included."""
     digest: str
     """Hash of all rows, training then held-out, in order (sha256, hex)."""
+    dropped: dict[str, int] = Field(default_factory=dict)
+    """Rows left out because the spec says so, counted by code; they are in `dropped.jsonl`."""
     issues: tuple[Issue, ...] = ()
     """Warnings; errors stop before a profile is made."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field, field_validator
 
+from tunekit.errors import SpecError
 from tunekit.spec.evaluation import Evaluation, Output
 from tunekit.spec.methods import Full, LoRA, Method, MethodName, QLoRA
 from tunekit.spec.objectives import DPO, SFT, Objective, ObjectiveName
@@ -38,6 +39,7 @@ Format = Literal[
 
 
 Severity = Literal["error", "warning", "info", "off"]
+"""An error stops a run; a warning is shown in the plan; an info only in the report."""
 
 
 class Data(Strict):
@@ -57,6 +59,20 @@ class Data(Strict):
     """What a finding is worth, by its code: `{"near-duplicate": "error", "email": "off"}`."""
     drop: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Codes of findings whose rows are left out; each is counted and written to `dropped.jsonl`."""
+
+    @classmethod
+    def of(cls, source: Any) -> Data:
+        """Take what `FineTune(data=...)` takes.
+
+        Raises:
+            SpecError: it names no rows.
+        """
+        if source is None:
+            raise SpecError(f"data {_NO_DATA}")
+        given = _rows(source)
+        if isinstance(given, cls):
+            return given
+        return cls(**given) if isinstance(given, Mapping) else cls(source=given)
 
     @field_validator("source")
     @classmethod

@@ -47,6 +47,8 @@ def build(
             if isinstance(spec.objective, DPO)
             else use.take("objective.train_on"),
             "max_length": use.take("training.max_length"),
+            "checks": dict(spec.data.checks),
+            "drop": list(spec.data.drop),
         },
         "trainer": _trainer(use, spec, model, data, machine=machine, devices=count),
         "evaluation": _evaluation(use, data),
