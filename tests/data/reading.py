@@ -11,13 +11,17 @@ from tunekit.data.prepare import Prepared, prepare
 from tunekit.data.recognise import recognise
 from tunekit.data.rows import Row, Where
 from tunekit.errors import DataError
-from tunekit.spec.finetune import FineTune
+from tunekit.spec.finetune import Data, FineTune, Severity
 
+TINY: dict[str, Severity] = {"few-rows": "off", "duplicate-row": "off"}
+"""Findings that a file of two equal rows would always have."""
 GOOD = b'{"prompt": "2+2", "completion": "4"}\n'
 
 
 def specified(data: Any, **settings: Any) -> FineTune:
     source = str(data) if isinstance(data, Path) else data
+    if isinstance(source, (str, list)) and source:
+        source = Data(source=source, checks=TINY)
     return FineTune(model="somewhere/model", data=source, **settings)
 
 

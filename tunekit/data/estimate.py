@@ -6,7 +6,7 @@ import json
 import math
 
 from tunekit.data.meaning import answers
-from tunekit.data.rows import Completion, Conversation, Judged, Message, Preference, Row
+from tunekit.data.rows import Completion, Conversation, Judged, Message, Preference, Prompt, Row
 
 BYTES_PER_TOKEN = 4
 TURN_TOKENS = 4
@@ -24,7 +24,7 @@ def longest(row: Row) -> int:
     """Estimate the longest sequence that the row makes."""
     if isinstance(row, Preference):
         return _part(row.prompt) + max(_part(row.chosen), _part(row.rejected))
-    prompt = _part(row.prompt) if isinstance(row, (Completion, Judged)) else 0
+    prompt = _part(row.prompt) if isinstance(row, (Completion, Judged, Prompt)) else 0
     offered = row.tools if isinstance(row, Conversation) else None
     return prompt + _json(offered) + sum(_part(answer) for _, answer in answers(row))
 

@@ -9,6 +9,7 @@ from typing import Any
 from tunekit.data.answers import Written, written
 from tunekit.data.audit import audit
 from tunekit.data.rows import Completion, Conversation, Message, Preference, Row, Text, Where
+from tunekit.data.rows import Prompt as RowPrompt
 from tunekit.data.template import Span, Writer, turn
 from tunekit.data.tokens import IGNORED, Pair, Prompt, Tokens
 from tunekit.errors import SpecError
@@ -136,6 +137,8 @@ def prompt(row: Row, tokenizer: Any) -> Prompt:
         return Prompt(ids[:half], tokenizer.decode(ids[:half]), tokenizer.decode(ids[half:]))
     if isinstance(row, Conversation):
         return _last_answer(row.messages, row.tools, tokenizer, where=row.where)
+    if isinstance(row, RowPrompt):
+        raise SpecError("rows of prompts alone have no answer to compare with")
     answer = row.chosen if isinstance(row, Preference) else row.completion
     if isinstance(row.prompt, str):
         return Prompt(_ids(tokenizer, row.prompt), row.prompt, str(answer))

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tunekit.data.issues import Fault, Issue
-from tunekit.data.rows import Completion, Conversation, Judged, Message, Preference, Row, Text
+from tunekit.data.rows import (
+    Completion,
+    Conversation,
+    Judged,
+    Message,
+    Preference,
+    Prompt,
+    Row,
+    Text,
+)
 
 
 def check(row: Row) -> Iterator[Issue]:
@@ -25,7 +34,7 @@ def answers(row: Row) -> Iterator[tuple[str, str | tuple[Message, ...]]]:
     elif isinstance(row, Preference):
         yield "chosen", row.chosen
         yield "rejected", row.rejected
-    else:
+    elif not isinstance(row, Prompt):
         yield "completion", row.completion
 
 
@@ -84,7 +93,7 @@ def _warnings(row: Row) -> Iterator[Fault]:
             f"the last turn is the {row.messages[-1].role}'s; it is not trained on",
             "end the row with the assistant's answer",
         )
-    if isinstance(row, (Completion, Preference, Judged)) and _blank(row.prompt):
+    if isinstance(row, (Completion, Preference, Judged, Prompt)) and _blank(row.prompt):
         yield Fault("empty-prompt", "the prompt is empty", "write the prompt, or use text rows")
     if "\\u0000" in row.json_line():
         yield Fault(

@@ -14,6 +14,7 @@ from tunekit.data.rows import (
     Judged,
     Message,
     Preference,
+    Prompt,
     Row,
     Text,
     Where,
@@ -47,6 +48,18 @@ def completion(row: Raw, where: Where) -> Row:
     )
     turns = prompt + answer(row["completion"], key="completion")
     return Conversation(messages=turns, tools=messages.tools(row.get("tools")), where=where)
+
+
+def prompt(row: Raw, where: Where) -> Row:
+    """Read `prompt` alone; every other column is kept for a function that judges answers."""
+    asked = row["prompt"]
+    fields = {key: held for key, held in row.items() if key not in ("prompt", "tools", "kind")}
+    return Prompt(
+        prompt=asked if isinstance(asked, str) else _question(asked),
+        tools=messages.tools(row.get("tools")),
+        fields=fields or None,
+        where=where,
+    )
 
 
 def preference(row: Raw, where: Where) -> Row:

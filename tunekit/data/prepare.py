@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import Any, cast, get_args
 
 from tunekit.data import estimate, sources
+from tunekit.data.dropped import Dropped, counts, words
+from tunekit.data.issues import Enough, Found, Issue, fold, require, weighed
 from tunekit.data.meaning import check
-from tunekit.data.issues import Enough, Found, Issue, fold, require
 from tunekit.data.profile import Profile
+from tunekit.data.quality.catalogue import require_known
+from tunekit.data.quality.quality import Quality
 from tunekit.data.recognise import Recognised, recognise
 from tunekit.data.rows import Row
 from tunekit.data.sides import Split, split
@@ -33,50 +36,117 @@ class Prepared:
     profile: Profile
     train: tuple[Row, ...]
     validation: tuple[Row, ...]
+    dropped: tuple[Dropped, ...] = ()
+    """What the spec says to leave out, of both sources: rows read are these and the other two."""
+
+
+@dataclass(frozen=True)
+class _Read:
+    """One source, read whole."""
+
+    format: str
+    rows: list[Row]
+    dropped: list[Dropped]
 
 
 def prepare(spec: FineTune) -> Prepared:
     """Read and check all rows of a spec.
 
     Raises:
-        DataError: rows are malformed; `.issues` says where.
-        SpecError: the rows do not fit the objective.
+        DataError: rows are malformed, or a check of quality that stops a run has failed;
+            `.issues` says where.
+        SpecError: the rows do not fit the objective, or a code in `data` is unknown.
         MissingExtra: reading this kind of source needs a package that is not installed.
     """
     issues = Found()
-    format, rows = _rows(spec.data, issues)
-    train_on = _fitting(spec, rows[0].kind)
-    sides = _sides(spec, rows, issues)
-    profile = _profile(spec, format, sides, issues, train_on=train_on)
-    return Prepared(profile, sides.train, sides.validation)
+    read = _rows(spec.data, issues)
+    train_on = _fitting(spec, read.rows[0].kind)
+    held = _held(spec, read.rows[0].kind, issues)
+    read, held = _examined(spec, read, held, issues)
+    sides = _sides(spec, read.rows, held, issues)
+    dropped = (*read.dropped, *(held.dropped if held else ()))
+    profile = _profile(spec, read.format, sides, issues, train_on=train_on)
+    return Prepared(
+        profile.model_copy(update={"dropped": counts(dropped)}),
+        sides.train,
+        sides.validation,
+        dropped,
+    )
 
 
-def _rows(data: Data, issues: Found) -> tuple[str, list[Row]]:
-    """Read one source whole.
+def _rows(data: Data, issues: Found) -> _Read:
+    """Read one source whole; its warnings go to `issues`.
 
     Raises:
         DataError: anything in it is wrong.
     """
-    found = Recognised()
+    require_known(data.checks, data.drop)
+    found, own = Recognised(), Found(checks=data.checks, drop=data.drop)
+    rows: list[Row] = []
+    dropped: list[Dropped] = []
     try:
-        recognise(sources.rows(data, issues), issues, wanted=data.format, into=found)
+        recognise(sources.rows(data, own), own, wanted=data.format, into=found)
+        dropped += map(Dropped.by, own.dropped)
         for row in found.rows:
-            for issue in check(row):
-                issues.append(issue)
-        if not found.rows and not issues:
-            issues.append(_nothing(data))
+            if (cause := _sound(row, own)) is None:
+                rows.append(row)
+            else:
+                dropped.append(Dropped.by(cause, row))
+        if not rows and not own:
+            own.append(_nothing(data, dropped))
     except Enough:
         pass
+    require(own)
+    issues.extend(own)
+    return _Read(found.format, rows, dropped)
+
+
+def _sound(row: Row, issues: Found) -> Issue | None:
+    """Check one row; gives the finding that it is dropped for."""
+    before = len(issues.dropped)
+    for issue in check(row):
+        issues.append(weighed(issue, issues.checks))
+    return issues.dropped[before] if len(issues.dropped) > before else None
+
+
+def _examined(
+    spec: FineTune, read: _Read, held: _Read | None, issues: Found
+) -> tuple[_Read, _Read | None]:
+    """Check the quality of both sources; gives them without the rows that the spec drops.
+
+    Raises:
+        DataError: a finding stops the run.
+    """
+    quality = Quality(spec.data.checks, drop=spec.data.drop, held_out=held is not None)
+    for row in read.rows:
+        quality.add(row)
+    for row in held.rows if held else ():
+        quality.held(row)
+    found = quality.close()
+    issues.extend(issue for issue in found if issue.code not in spec.data.drop)
     require(issues)
-    return found.format, found.rows
+    return _without(read, found, spec.data), held and _without(held, found, spec.data)
 
 
-def _nothing(data: Data) -> Issue:
+def _without(read: _Read, found: Sequence[Issue], data: Data) -> _Read:
+    """Leave out the rows that a finding of quality costs."""
+    causes = {(i.file, i.line): i for i in reversed(found) if i.code in data.drop and i.line}
+    out = [(row, causes.get((row.where.file, row.where.line))) for row in read.rows]
+    rows = [row for row, cause in out if cause is None]
+    dropped = [Dropped.by(cause, row) for row, cause in out if cause is not None]
+    if not rows:
+        require([_nothing(data, dropped)])
+    return _Read(read.format, rows, [*read.dropped, *dropped])
+
+
+def _nothing(data: Data, dropped: Sequence[Dropped]) -> Issue:
     return Issue(
         code="empty-file",
         file=sources.name(data),
-        message="there are no rows",
-        fix="give at least one row, such as {'prompt': '...', 'completion': '...'}",
+        message=f"no rows are left: {words(counts(dropped))}" if dropped else "there are no rows",
+        fix="drop less, or mend the rows"
+        if dropped
+        else "give at least one row, such as {'prompt': '...', 'completion': '...'}",
     )
 
 
@@ -120,44 +190,32 @@ def _either(kinds: Iterable[str]) -> str:
 _ORDER = ("conversation", "completion", "text", "preference", "judged")
 
 
-def _sides(spec: FineTune, rows: Sequence[Row], issues: Found) -> Split:
+def _held(spec: FineTune, kind: str, issues: Found) -> _Read | None:
+    """Read held-out rows from a source of their own, where the spec names one."""
+    if not isinstance(spec.validation, Data):
+        return None
+    read = _rows(spec.validation, issues)
+    if read.rows[0].kind != kind:
+        raise SpecError(
+            f"validation: {sources.name(spec.validation)} holds {read.rows[0].kind} rows, "
+            f"{sources.name(spec.data)} {kind} rows; both must be of one kind"
+        )
+    return read
+
+
+def _sides(spec: FineTune, rows: Sequence[Row], held: _Read | None, issues: Found) -> Split:
     validation, seed = spec.validation, spec.training.seed
     if validation is None:
         return Split(tuple(rows), (), "none: validation is null")
     if isinstance(validation, float):
         return split(rows, seed=seed, share=validation)
-    if isinstance(validation, Data):
-        return _given(spec, validation, rows, issues)
+    if isinstance(validation, Data) and held is not None:
+        count, name = len(held.rows), sources.name(validation)
+        return Split(tuple(rows), tuple(held.rows), f"the {count} row{'s' * (count > 1)} of {name}")
     sides = split(rows, seed=seed)
     if not sides.validation:
         issues.append(_unmeasured(spec.data, sides.policy))
     return sides
-
-
-def _given(spec: FineTune, source: Data, rows: Sequence[Row], issues: Found) -> Split:
-    """Read held-out rows from a source of their own."""
-    _, held = _rows(source, issues)
-    name = sources.name(source)
-    if held[0].kind != rows[0].kind:
-        raise SpecError(
-            f"validation: {name} holds {held[0].kind} rows, {sources.name(spec.data)} "
-            f"{rows[0].kind} rows; both must be of one kind"
-        )
-    seen = {row.digest() for row in rows}
-    leaked = [row for row in held if row.digest() in seen]
-    if leaked:
-        where = leaked[0].where
-        issues.append(
-            Issue(
-                code="leaked-rows",
-                severity="warning",
-                file=where.file,
-                line=where.line,
-                message=f"{len(leaked)} of {len(held)} held-out rows are also trained on",
-                fix="remove them from one side; the figures would be too good",
-            )
-        )
-    return Split(tuple(rows), tuple(held), f"the {len(held)} row{'s' * (len(held) > 1)} of {name}")
 
 
 def _unmeasured(data: Data, policy: str) -> Issue:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from tunekit.data import chat, messages, pairs
-from tunekit.data.issues import Fault, Issue
+from tunekit.data.issues import Fault, Found, Issue
 from tunekit.data.json_text import as_list, as_object
 from tunekit.data.rows import Conversation, Judged, Preference, Row, RowKind, Where
 
@@ -24,6 +24,7 @@ FORMATS: Mapping[str, str] = {
     "text": "text",
     "preference": "prompt, chosen, rejected, or input, preferred_output, non_preferred_output",
     "judged": "prompt, completion, label, or messages, label",
+    "prompt": "prompt",
 }
 """Every format, and the keys it is known by."""
 
@@ -35,6 +36,7 @@ _READERS: Mapping[str, Callable[[Raw, Where], Row]] = {
     "text": pairs.text,
     "preference": pairs.preference,
     "judged": pairs.judged,
+    "prompt": pairs.prompt,
 }
 
 _PAIR = {"chosen", "rejected"}
@@ -50,6 +52,7 @@ _READ: Mapping[str, frozenset[str]] = {
     "text": frozenset({"text"}),
     "preference": frozenset({"prompt", "messages", "tools", *_PAIR, *_OPENAI_PAIR}),
     "judged": frozenset({"prompt", "completion", "messages", *pairs.VERDICTS}),
+    "prompt": frozenset({"prompt", "tools"}),
 }
 """The keys that a format reads; others are named in a warning."""
 
@@ -96,14 +99,19 @@ def recognise(
     """
     found = Recognised() if into is None else into
     strange: set[tuple[str, ...]] = set()
+    drop = issues.drop if isinstance(issues, Found) else frozenset[str]()
     for raw, where in raws:
         given = {key: held for key, held in raw.items() if held is not None}
         formats = [wanted] if wanted != "auto" else candidates(given)
         if len(formats) == 1:
             _add(found, formats[0], given, where, issues)
-        elif (keys := tuple(sorted(given))) not in strange:
+        else:
+            keys = tuple(sorted(given))
+            fault = _unclear(keys, formats)
+            # Once is enough to tell of them, and not to count those that are dropped.
+            if keys not in strange or fault.code in drop:
+                issues.append(fault.at(where.file, where.line))
             strange.add(keys)
-            issues.append(_unclear(keys, formats).at(where.file, where.line))
     if len(found.shapes) > 1:
         issues.append(_mixed(found.shapes))
     for issue in _ignored(found):
@@ -129,6 +137,8 @@ def candidates(row: Raw) -> list[str]:
         found.append("preference")
     if "text" in keys:
         found.append("text")
+    if "prompt" in keys and keys <= _READ["prompt"]:
+        found.append("prompt")
     return list(dict.fromkeys(found))
 
 

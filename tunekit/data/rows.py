@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-RowKind = Literal["conversation", "completion", "text", "preference", "judged"]
+RowKind = Literal["conversation", "completion", "text", "preference", "judged", "prompt"]
 
 
 class _Row(BaseModel):
@@ -102,4 +102,16 @@ class Judged(_Row):
     where: Where
 
 
-Row = Annotated[Conversation | Completion | Text | Preference | Judged, Field(discriminator="kind")]
+class Prompt(_Row):
+    """A prompt without an answer; the other columns are for whoever judges one."""
+
+    kind: Literal["prompt"] = "prompt"
+    prompt: str | tuple[Message, ...]
+    tools: list[dict[str, Any]] | None = None
+    fields: dict[str, Any] | None = None
+    where: Where
+
+
+Row = Annotated[
+    Conversation | Completion | Text | Preference | Judged | Prompt, Field(discriminator="kind")
+]

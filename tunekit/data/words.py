@@ -31,6 +31,21 @@ def answered(row: Row) -> str:
     return ""
 
 
+def own(row: Row) -> str:
+    """Give prompt and answer without system turns, which many rows share word for word."""
+    parts = (row.messages,) if isinstance(row, Conversation) else (_prompt(row), answered(row))
+    spoken = (part if isinstance(part, str) else plain(_unled(part)) for part in parts)
+    return "\n".join(spoken)
+
+
+def _prompt(row: Row) -> Part:
+    return "" if isinstance(row, (Text, Conversation)) else row.prompt
+
+
+def _unled(turns: tuple[Message, ...]) -> tuple[Message, ...]:
+    return tuple(turn for turn in turns if turn.role != "system")
+
+
 def texts(row: Row) -> Iterator[str]:
     """Give every text of a row, turn by turn, calls of tools included."""
     parts: tuple[Part, ...]

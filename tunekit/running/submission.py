@@ -10,7 +10,7 @@ from typing import Any
 from tunekit import store
 from tunekit.backends import registry
 from tunekit.backends.backend import Backend, Files
-from tunekit.data import render
+from tunekit.data import dropped, render
 from tunekit.data.prepare import Prepared
 from tunekit.data.rows import Row
 from tunekit.errors import SpecError
@@ -45,6 +45,8 @@ def record(spec: FineTune, plan: Plan, backend: Backend, prepared: Prepared) -> 
     for name, rows in (("train", prepared.train), ("validation", prepared.validation)):
         if rows:
             data[name] = _write(folder, name, rows)
+    if prepared.dropped:
+        dropped.add(prepared.dropped, folder.data / "dropped.jsonl")
     with folder.refreshing() as entry:
         entry.data = data
     return folder

@@ -35,6 +35,7 @@ Format = Literal[
     "text",
     "preference",
     "judged",
+    "prompt",
 ]
 
 
