@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
+import bz2
 import json
 import os
 from pathlib import Path
@@ -50,7 +50,7 @@ CASES: dict[str, tuple[str, bytes, str, int]] = {
     "empty": ("a.jsonl", b"", "empty-file", 0),
     "blank": ("a.jsonl", b"\n  \n\t\n", "empty-file", 0),
     "only a byte order mark": ("a.jsonl", b"\xef\xbb\xbf", "empty-file", 0),
-    "gzip": ("a.jsonl", gzip.compress(GOOD), "compressed", 0),
+    "bzip2": ("a.jsonl", bz2.compress(GOOD), "compressed", 0),
     "spreadsheet": ("a.csv", b"PK\x03\x04" + bytes(100), "compressed", 0),
     "row over many lines": (
         "a.jsonl",

@@ -54,9 +54,9 @@ def test_a_row_that_is_odd_is_a_warning(row: dict[str, Any], code: str) -> None:
         {"chosen": [ASK, SAY], "rejected": [ASK, SAY]},
     ],
 )
-def test_two_equal_answers_are_a_warning(pair: dict[str, Any]) -> None:
-    issues = prepared([pair], validation=None, objective="dpo").profile.issues
-    assert [(issue.code, issue.severity) for issue in issues] == [("identical-pair", "warning")]
+def test_two_equal_answers_are_an_error(pair: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match="identical-pair"):
+        prepared([pair], validation=None, objective="dpo")
 
 
 @pytest.mark.parametrize("side", ["chosen", "rejected"])
@@ -79,8 +79,8 @@ def test_a_call_a_context_turn_or_a_greeting_may_stand_without_words(row: dict[s
     assert prepared([row], validation=None).profile.issues == ()
 
 
-def test_many_warnings_of_one_kind_are_counted_after_the_first_twenty() -> None:
+def test_many_warnings_of_one_kind_are_counted_after_the_first_three() -> None:
     rows = [{"prompt": "", "completion": str(number)} for number in range(50)]
     issues = prepared(rows, validation=None).profile.issues
-    assert len(issues) == 21
-    assert issues[-1].message == "and 30 more like the 20 above"
+    assert len(issues) == 4
+    assert issues[-1].message == "and 47 more like the 3 above"

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from tests.data.reading import jsonl, prepared
+from tunekit.data.prepare import prepare
 from tunekit.errors import DataError, SpecError
+from tunekit.spec.finetune import FineTune
 from tunekit.spec.objectives import DPO, SFT
 
 ASK = {"role": "user", "content": "2+2"}
@@ -150,10 +152,16 @@ def test_validation_may_be_a_source_of_its_own(tmp_path: Path) -> None:
     assert ready.validation[0].where.file == str(path)
 
 
-def test_held_out_rows_that_are_trained_on_too_are_a_warning() -> None:
-    ready = prepared(CHATS, validation={"source": [CHATS[3], {"messages": [ASK, ASK, SAY]}]})
-    assert [issue.code for issue in ready.profile.issues] == ["leaked-rows"]
-    assert "1 of 2 held-out rows" in ready.profile.issues[0].message
+def test_held_out_rows_that_are_trained_on_too_stop_the_run_unless_the_spec_lets_them() -> None:
+    held = {
+        "source": [CHATS[3], {"messages": [{"role": "user", "content": "Something else"}, SAY]}]
+    }
+    with pytest.raises(DataError) as caught:
+        prepared(CHATS, validation=held)
+    assert [(issue.code, issue.line) for issue in caught.value.issues] == [("leaked-row", 1)]
+    data = {"source": CHATS, "checks": {"leaked-row": "warning", "few-rows": "off"}}
+    ready = prepare(FineTune(model="some/model", data=data, validation=held))
+    assert [issue.code for issue in ready.profile.issues] == ["leaked-row"]
 
 
 def test_held_out_rows_of_another_kind_are_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.data.reading import GOOD, issues_of, jsonl, prepared
 from tunekit.errors import DataError, MissingExtra
+from tunekit.spec.finetune import Data
 
 ROWS = [{"prompt": f"question {n}", "completion": f"answer {n}"} for n in range(3)]
 PLAIN = [("question 0", "answer 0"), ("question 1", "answer 1"), ("question 2", "answer 2")]
@@ -124,11 +125,18 @@ def test_a_folder_that_mixes_training_and_held_out_files_asks_which_is_which(
         prepared(tmp_path)
 
 
-def test_a_folder_of_a_saved_dataset_says_how_to_load_it(tmp_path: Path) -> None:
-    for name in ("state.json", "dataset_info.json"):
-        (tmp_path / name).write_text("{}")
-    with pytest.raises(DataError, match=r"datasets\.load_from_disk"):
-        prepared(tmp_path)
+def test_a_saved_dataset_is_read_and_of_several_the_split_that_is_wanted(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = [{"prompt": f"{n}?", "completion": f"{n}!"} for n in range(5)]
+    made = datasets.Dataset.from_list(rows)
+    made.save_to_disk(tmp_path / "one")
+    datasets.DatasetDict(train=made, test=made.select(range(2))).save_to_disk(tmp_path / "two")
+
+    assert len(prepared(tmp_path / "one", validation=None).train) == 5
+    held = Data(source=str(tmp_path / "two"), split="test")
+    assert len(prepared(held, validation=None).train) == 2
+    with pytest.raises(DataError, match="has no split 'dev'; it has test, train"):
+        prepared(Data(source=str(tmp_path / "two"), split="dev"))
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,10 @@ def test_a_run_over_rows_in_memory_can_be_run_again_from_its_folder() -> None:
 def test_what_is_odd_in_the_data_shows_in_the_plan_of_any_backend() -> None:
     rows = [{**row, "note": "not read"} for row in ROWS[:10]]
 
-    plan = tk.plan(tk.FineTune(model="org/a-model", data=rows), FakeBackend())
+    plan = tk.plan(
+        tk.FineTune(model="org/a-model", data=tk.Data(source=rows, checks={"few-rows": "off"})),
+        FakeBackend(),
+    )
 
     keys, few = plan.warnings
     assert "<rows>:1: these keys are not read: note (ignored-keys)" in keys
@@ -66,6 +69,7 @@ def test_what_is_odd_in_the_data_shows_in_the_plan_of_any_backend() -> None:
 
 
 def test_the_files_of_a_run_are_read_again_without_a_warning() -> None:
-    run = tk.submit(tk.FineTune(model="org/a-model", data=ROWS), FakeBackend())
+    data = tk.Data(source=ROWS, checks={"few-rows": "off"})
+    run = tk.submit(tk.FineTune(model="org/a-model", data=data), FakeBackend())
 
     assert tk.plan(run.spec, FakeBackend()).warnings == ()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tunekit.data import json_text
+from tunekit.data.compressed import open_bytes
 from tunekit.data.issues import Fault, Issue
 from tunekit.data.lines import decode, lines, placed, whole_file
 from tunekit.data.rows import Where
@@ -19,7 +20,7 @@ Raw = dict[str, Any]
 
 def read(path: Path, issues: list[Issue]) -> Iterator[tuple[Raw, Where]]:
     """Give the rows of a JSON or JSONL file with their lines; what is wrong goes to `issues`."""
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         head = file.read(4096)
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     return _read_list(path, issues) if start == b"[" else _read_lines(path, issues)
@@ -117,14 +118,15 @@ def _is_rows(held: Any) -> bool:
 
 
 def _whole_text(path: Path) -> str | Issue:
-    if path.stat().st_size > LIST_LIMIT:
+    with open_bytes(path) as file:
+        raw = file.read(LIST_LIMIT + 1)
+    if len(raw) > LIST_LIMIT:
         return Issue(
             code="too-large",
             file=str(path),
             message=f"a JSON list is read as a whole, up to {LIST_LIMIT // 2**20} MB",
             fix=f"write one row on each line: jq -c '.[]' {path} > rows.jsonl",
         )
-    raw = path.read_bytes()
     issue = whole_file(path, raw[:4096])
     text = issue or decode(raw.removeprefix(b"\xef\xbb\xbf"))
     return text if isinstance(text, str) else placed(text, path)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from tunekit.data.compressed import open_bytes
 from tunekit.data.issues import Issue
 
 LINE_LIMIT = 32 * 1024 * 1024
@@ -20,9 +21,7 @@ _WIDE = {
 }
 
 _PACKED = {
-    b"\x1f\x8b": ("gzip", "gunzip"),
     b"PK\x03\x04": ("a zip archive or a spreadsheet", "unzip it, or save the sheet as CSV:"),
-    b"\x28\xb5\x2f\xfd": ("zstd", "unzstd"),
     b"BZh": ("bzip2", "bunzip2"),
     b"\xfd7zXZ\x00": ("xz", "unxz"),
 }
@@ -33,11 +32,11 @@ def lines(path: Path, issues: list[Issue]) -> Iterator[tuple[int, str]]:
 
     A byte order mark is skipped. A line with an issue is left out.
     """
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         if whole := whole_file(path, file.read(4096)):
             issues.append(whole)
             return
-        file.seek(0)
+    with open_bytes(path) as file:
         number = 0
         while raw := file.readline(LINE_LIMIT + 1):
             number += 1

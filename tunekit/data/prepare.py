@@ -29,6 +29,10 @@ TRAIN_ON: dict[str, tuple[str, ...]] = {
 """What `objective.train_on` can mean for a kind of row; the first is what "auto" becomes."""
 
 
+PLANNED = 3
+"""Findings of one code that a plan names; the others are counted."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """The rows of both sides, and what a plan needs to know of them."""
@@ -244,5 +248,5 @@ def _profile(
         trained_tokens=sum(estimate.trained(row, train_on) for row in sides.train),
         longest=max(map(estimate.longest, every)),
         digest=digest.hexdigest(),
-        issues=fold(issues),
+        issues=fold(issues, shown=PLANNED),
     )

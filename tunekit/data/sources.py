@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tunekit.data import hub, json_rows, tables
+from tunekit.data import hub, json_rows, mapping, tables
+from tunekit.data.compressed import Damaged, inner, open_bytes
 from tunekit.data.issues import Issue
 from tunekit.data.rows import Where
 from tunekit.errors import DataError
 from tunekit.spec.finetune import Data
 
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".feather")
 MEMORY = "<rows>"
 """Stands where a file name would, for rows given as objects."""
 
@@ -25,6 +26,8 @@ _Rows = Iterator[tuple[Raw, Where]]
 _MAGIC = re.compile(r"[*?\[]")
 _SUFFIX = re.compile(r"\.[A-Za-z]\w{0,7}")
 _NEVER_A_HUB_ID = (*SUFFIXES, ".txt", ".arrow", ".xlsx", ".gz", ".zip", ".zst", ".yaml", ".yml")
+_ABOUT_ROWS = ("dataset_info.json", "dataset_infos.json", "state.json", "dataset_dict.json")
+"""What `datasets` writes beside the rows."""
 _HELD_OUT = re.compile(r"(^|[-_.])(test|valid(ation)?|val|dev|eval)([-_.]|$)", re.IGNORECASE)
 
 
@@ -40,13 +43,14 @@ def rows(data: Data, issues: list[Issue]) -> Iterator[tuple[Raw, Where]]:
         DataError: nothing can be opened under that name.
         MissingExtra: reading this kind of source needs a package that is not installed.
     """
-    return itertools.islice(_all(data, issues), data.limit)
+    found = itertools.islice(_all(data, issues), data.limit)
+    return mapping.rows(found, data.mapping, issues) if data.mapping else found
 
 
 def _all(data: Data, issues: list[Issue]) -> _Rows:
     if not isinstance(data.source, str):
         return _in_memory(data.source)
-    paths = _files(data.source)
+    paths = _files(data.source, data.split)
     if paths is None:
         return hub.read(data.source, data.split)
     return itertools.chain.from_iterable(_file(path, issues) for path in paths)
@@ -57,11 +61,11 @@ def _in_memory(source: tuple[Raw, ...]) -> _Rows:
         yield row, Where(file=MEMORY, line=number)
 
 
-def _files(source: str) -> list[Path] | None:
+def _files(source: str, split: str) -> list[Path] | None:
     """Find the files that a source names; None when it is a hub id."""
     path = Path(source).expanduser()
     if _exists(path):
-        return _in_folder(path) if path.is_dir() else [path]
+        return _in_folder(_saved(path, split)) if path.is_dir() else [path]
     if _MAGIC.search(source):
         return _matches(path, source)
     if hub.is_hub_id(source) and not _is_file_name(path):
@@ -97,21 +101,35 @@ def _matches(path: Path, source: str) -> list[Path]:
     return found
 
 
-def _in_folder(folder: Path) -> list[Path]:
-    if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
+def _saved(folder: Path, split: str) -> Path:
+    """Take the wanted split of a folder that `DatasetDict.save_to_disk` wrote."""
+    if not (folder / "dataset_dict.json").is_file():
+        return folder
+    if not (folder / split).is_dir():
+        present = sorted(item.name for item in folder.iterdir() if item.is_dir())
         raise DataError(
-            f"data: {folder} was written by Dataset.save_to_disk; "
-            f"pass the rows: data=datasets.load_from_disk({str(folder)!r})"
+            f"data: {folder} has no split {split!r}; it has {', '.join(present) or 'none'}\n"
+            "    fix: name one: data: {source: ..., split: NAME}"
         )
+    return folder / split
+
+
+def _in_folder(folder: Path) -> list[Path]:
     found = sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
+        path
+        for path in folder.rglob("*")
+        if inner(path).suffix.lower() in SUFFIXES and path.is_file()
     )
-    visible = [path for path in found if not _hidden(path.relative_to(folder))]
+    visible = [
+        path
+        for path in found
+        if not _hidden(path.relative_to(folder)) and path.name not in _ABOUT_ROWS
+    ]
     if not visible:
         raise DataError(
             f"data: {folder} holds no data; put files into it that end in {', '.join(SUFFIXES)}"
         )
-    held_out = [path for path in visible if _HELD_OUT.search(path.stem)]
+    held_out = [path for path in visible if _HELD_OUT.search(inner(path).stem)]
     if held_out and len(held_out) < len(visible):
         raise DataError(
             f"data: {folder} holds {held_out[0].name}, which by its name is held out, "
@@ -157,6 +175,8 @@ def _file(path: Path, issues: list[Issue]) -> _Rows:
         for row in _reader(path, issues):
             any_row = True
             yield row
+    except Damaged as error:
+        issues.append(_damaged(path, error))
     except OSError as error:
         issues.append(_unreadable(path, error))
     if not any_row and len(issues) == before:
@@ -164,13 +184,15 @@ def _file(path: Path, issues: list[Issue]) -> _Rows:
 
 
 def _reader(path: Path, issues: list[Issue]) -> _Rows:
-    suffix = path.suffix.lower()
+    suffix = inner(path).suffix.lower()
     if suffix in (".csv", ".tsv"):
         return tables.read_csv(path, issues, delimiter="\t" if suffix == ".tsv" else ",")
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         head = file.read(512)
     if suffix == ".parquet" or head.startswith(b"PAR1"):
         return iter(()) if not head else tables.read_parquet(path, issues)
+    if suffix in (".arrow", ".feather") or head.startswith(b"ARROW1"):
+        return iter(()) if not head else tables.read_arrow(path, issues)
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if suffix in SUFFIXES or start in (b"{", b"["):
         return json_rows.read(path, issues)
@@ -193,6 +215,15 @@ def _not_regular(path: Path) -> Issue:
         file=str(path),
         message="this is a pipe, a socket or a device, which can be read only once",
         fix=f"write the rows to a file first: cat {path} > rows.jsonl",
+    )
+
+
+def _damaged(path: Path, error: Damaged) -> Issue:
+    return Issue(
+        code="damaged-archive",
+        file=str(path),
+        message=str(error),
+        fix="make or download the file again; if it is meant to be so, unpack it first",
     )
 
 

@@ -155,6 +155,47 @@ def read_parquet(path: Path, issues: list[Issue]) -> Iterator[tuple[Raw, Where]]
         issues.append(_bad_parquet(error, path, number))
 
 
+def read_arrow(path: Path, issues: list[Issue]) -> Iterator[tuple[Raw, Where]]:
+    """Give the rows of an Arrow file or stream, as `datasets` keeps them.
+
+    Raises:
+        MissingExtra: pyarrow is not installed.
+    """
+    try:
+        import pyarrow
+        from pyarrow import ipc
+    except ImportError:
+        raise MissingExtra(
+            f"{path} is an Arrow file, and pyarrow is not installed: "
+            "pip install 'tunekit-sdk[local]'"
+        ) from None
+    vendor: Any = pyarrow
+    number = 0
+    try:
+        with vendor.memory_map(str(path)) as source:
+            for batch in _batches(ipc, source):
+                for row in batch.to_pylist():
+                    number += 1
+                    where = Where(file=str(path), line=number)
+                    if (unpacked := _unpacked(row, where, issues)) is not None:
+                        yield unpacked, where
+    except (vendor.ArrowException, OSError) as error:
+        first = str(error).strip().partition("\n")[0]
+        fix = "the file may be cut; write or download it again"
+        issues.append(Fault("bad-arrow", f"not an Arrow file: {first}", fix).at(str(path)))
+
+
+def _batches(ipc: Any, source: Any) -> Iterator[Any]:
+    """Open a file with a footer, or else a stream."""
+    if source.read(6) == b"ARROW1":
+        source.seek(0)
+        table = ipc.open_file(source)
+        yield from (table.get_batch(index) for index in range(table.num_record_batches))
+    else:
+        source.seek(0)
+        yield from ipc.open_stream(source)
+
+
 def _table_rows(table: Any) -> Iterator[Raw]:
     for batch in table.iter_batches(batch_size=256):
         yield from batch.to_pylist()

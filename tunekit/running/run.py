@@ -362,7 +362,7 @@ def _plan(spec: FineTune, backend: AnyBackend) -> tuple[Backend, Prepared, Plan]
     model = models.describe(spec.model)
     prepared = prepare(spec)
     made = chosen.plan(spec, model, prepared.profile)
-    odd = (_oddity(issue) for issue in prepared.profile.issues)
+    odd = (_oddity(i) for i in prepared.profile.issues if i.severity == "warning")
     return chosen, prepared, made.model_copy(update={"warnings": (*odd, *made.warnings)})
 
 

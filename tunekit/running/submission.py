@@ -91,6 +91,8 @@ def _portable(spec: FineTune, data: Path, *, held: bool) -> dict[str, Any]:
     wishes = spec.minimal()
     if not isinstance(spec.data.source, str):
         wishes["data"] = {"source": str(data / "train.jsonl")}
+        if spec.data.checks:
+            wishes["data"]["checks"] = dict(spec.data.checks)
         if spec.validation is not None and not isinstance(spec.validation, Data):
             # Split already: the rows held out are in a file of their own, if there are any.
             held_out = data / "validation.jsonl"

@@ -26,8 +26,8 @@ class Contradictions:
         answer = answered(row)
         if len(answer) > 80 or len(answer.split()) > WORDS:
             return
-        given = hash(normalised(answer))
-        if self._answers.setdefault(hash(normalised(asked(row))), given) != given:
+        prompt, given = normalised(asked(row)), hash(normalised(answer))
+        if prompt and self._answers.setdefault(hash(prompt), given) != given:
             yield Issue(
                 code="contradiction",
                 severity="warning",
