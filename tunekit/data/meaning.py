@@ -15,6 +15,7 @@ from tunekit.data.rows import (
     Row,
     Text,
 )
+from tunekit.data.words import texts
 
 
 def check(row: Row) -> Iterator[Issue]:
@@ -95,7 +96,7 @@ def _warnings(row: Row) -> Iterator[Fault]:
         )
     if isinstance(row, (Completion, Preference, Judged, Prompt)) and _blank(row.prompt):
         yield Fault("empty-prompt", "the prompt is empty", "write the prompt, or use text rows")
-    if "\\u0000" in row.json_line():
+    if any("\0" in text for text in texts(row)):
         yield Fault(
             "nul-character",
             "a text holds the character NUL, which most tokenizers drop",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from tunekit.data import json_text
 from tunekit.data.issues import Fault
@@ -63,6 +63,11 @@ def turns(value: Any, *, key: str) -> tuple[Message, ...]:
 
 
 def _turn(turn: Any, place: str) -> Message:
+    if type(turn) is dict and len(cast("dict[str, Any]", turn)) == 2:
+        # Nearly every turn is of this form, and data has millions of them.
+        role, content = turn.get("role"), turn.get("content")
+        if type(role) is str and type(content) is str and role in ROLES:
+            return Message(role=ROLES[role], content=content)
     fields = as_object(turn)
     if fields is None:
         raise wrong_type(place, turn, 'an object such as {"role": "user", "content": "..."}')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -98,13 +98,23 @@ def recognise(
     All rows must be of one format. A `wanted` other than "auto" is taken without looking.
     """
     found = Recognised() if into is None else into
+    found.rows.extend(stream(raws, issues, wanted=wanted, into=found))
+    return found
+
+
+def stream(
+    raws: Iterable[tuple[Raw, Where]], issues: list[Issue], *, wanted: str, into: Recognised
+) -> Iterator[Row]:
+    """Give the rows one by one, for data that does not fit into memory; see `recognise`."""
     strange: set[tuple[str, ...]] = set()
     drop = issues.drop if isinstance(issues, Found) else frozenset[str]()
     for raw, where in raws:
         given = {key: held for key, held in raw.items() if held is not None}
         formats = [wanted] if wanted != "auto" else candidates(given)
         if len(formats) == 1:
-            _add(found, formats[0], given, where, issues)
+            row = _row(into, formats[0], given, where, issues)
+            if row is not None:
+                yield row
         else:
             keys = tuple(sorted(given))
             fault = _unclear(keys, formats)
@@ -112,11 +122,10 @@ def recognise(
             if keys not in strange or fault.code in drop:
                 issues.append(fault.at(where.file, where.line))
             strange.add(keys)
-    if len(found.shapes) > 1:
-        issues.append(_mixed(found.shapes))
-    for issue in _ignored(found):
+    if len(into.shapes) > 1:
+        issues.append(_mixed(into.shapes))
+    for issue in _ignored(into):
         issues.append(issue)
-    return found
 
 
 def candidates(row: Raw) -> list[str]:
@@ -142,23 +151,24 @@ def candidates(row: Raw) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _add(found: Recognised, format: str, row: Raw, where: Where, issues: list[Issue]) -> None:
+def _row(found: Recognised, format: str, raw: Raw, where: Where, issues: list[Issue]) -> Row | None:
     try:
-        read = _read(format, row, where)
+        row = _read(format, raw, where)
     except Fault as fault:
         issues.append(fault.at(where.file, where.line))
-        return
+        return None
     found.format = found.format or format
-    found.rows.append(read)
-    found.shapes.setdefault(_shape(format, read), where)
-    for key in _unread(format, row):
+    found.shapes.setdefault(_shape(format, row), where)
+    for key in _unread(format, raw):
         found.ignored.setdefault(key, where)
+    return row
 
 
 def _read(format: str, row: Raw, where: Where) -> Row:
     try:
         read = _READERS[format](row, where)
-        read.json_line().encode()
+        if _is_loose(read):
+            read.json_line().encode()
     except KeyError:
         raise Fault(
             "missing-key",
@@ -168,6 +178,13 @@ def _read(format: str, row: Raw, where: Where) -> Row:
     except (ValidationError, UnicodeEncodeError, TypeError, ValueError) as error:
         raise _unwritable(error) from None
     return read
+
+
+def _is_loose(row: Row) -> bool:
+    """Say whether a row may hold more than the texts that were validated one by one."""
+    if not isinstance(row, Conversation):
+        return True
+    return row.tools is not None or any(turn.tool_calls for turn in row.messages)
 
 
 def _unwritable(error: Exception) -> Fault:
@@ -198,6 +215,7 @@ def _unread(format: str, row: Raw) -> list[str]:
     inner = {
         f"{key}[].{name}"
         for turn in turns or ()
+        if not (type(turn) is dict and turn.keys() <= messages.KEYS)
         for name, held in (as_object(turn) or {}).items()
         if held is not None and name not in messages.KEYS
     }

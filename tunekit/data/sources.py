@@ -47,6 +47,13 @@ def rows(data: Data, issues: list[Issue]) -> Iterator[tuple[Raw, Where]]:
     return mapping.rows(found, data.mapping, issues) if data.mapping else found
 
 
+def files(data: Data) -> list[Path]:
+    """Give the files that a source names; none for the hub and rows in memory."""
+    if not isinstance(data.source, str):
+        return []
+    return [path for path in _files(data.source, data.split) or () if path.is_file()]
+
+
 def _all(data: Data, issues: list[Issue]) -> _Rows:
     if not isinstance(data.source, str):
         return _in_memory(data.source)

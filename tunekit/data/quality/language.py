@@ -19,10 +19,7 @@ _SMALL = {
     "Portuguese": "o os as e é não um uma de que em por com para do da se mais como foi",
     "Dutch": "de het een en is niet van op te dat in met voor zijn die aan er ook maar",
 }
-_HOMES: dict[str, list[str]] = {}
-for _language, _words in _SMALL.items():
-    for _word in _words.split():
-        _HOMES.setdefault(_word, []).append(_language)
+_SETS = {name: frozenset(words.split()) for name, words in _SMALL.items()}
 _SCRIPTS = {
     "Japanese": re.compile(r"[\u3040-\u30ff]"),
     "Chinese": re.compile(r"[\u4e00-\u9fff]"),
@@ -79,8 +76,7 @@ def language(text: str) -> str:
         for name, script in _SCRIPTS.items():
             if len(script.findall(head)) > 0.3 * letters > 0:
                 return name
-    votes: Counter[str] = Counter()
-    for word in re.findall(r"[^\W\d_]+", head.lower()):
-        votes.update(_HOMES.get(word, ()))
-    (first, most), (_, next_most) = (*votes.most_common(2), ("", 0), ("", 0))[:2]
-    return first if most >= 4 and most > 1.3 * next_most else ""
+    words = set(head.lower().split())
+    votes = sorted(((len(small & words), name) for name, small in _SETS.items()), reverse=True)
+    (most, first), (next_most, _) = votes[:2]
+    return first if most >= 3 and most > 1.3 * next_most else ""

@@ -19,7 +19,7 @@ _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b
 _CARD = re.compile(
     r"(?<![\d.-])(?:\d{4}[ -]){3}\d{4}(?![\d.-])|(?<![\w.-])[3-6]\d{14,15}(?![\w.-])"
 )
-_DIGITS = re.compile(r"\d[ \d-]{9,}\d|\+\d|[A-Z]{2}\d{2}")
+_DIGITS = re.compile(r"\+\d|\d{4}")
 _SAMPLE_HOSTS = ("example.", "test.", "domain.", "email.com", "localhost")
 
 

@@ -87,6 +87,12 @@ class Quality:
             if weights[issue.code] != "off"
         )
 
+    @property
+    def beyond(self) -> dict[str, int]:
+        """Count the findings of each code that were not kept."""
+        kept = Counter(issue.code for issue in self._found)
+        return {code: n - kept[code] for code, n in self.counts.items() if n > kept[code]}
+
     def _take(self, issue: Issue) -> None:
         self.counts[issue.code] += 1
         # What is dropped must be known to the last row.

@@ -23,7 +23,10 @@ _FORMS = {
 }
 _ANY = re.compile("|".join(f"(?P<f{i}>{form})" for i, form in enumerate(_FORMS.values())))
 _NAMES = tuple(_FORMS)
-_SIGNS = ("AKIA", "ASIA", "gh", "glpat-", "sk-", "hf_", "AIza", "xox", "k_", "-----BEGIN", "eyJ")
+_SIGNS = (
+    *("AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "sk-"),
+    *("hf_", "AIza", "xox", "k_live_", "k_test_", "-----BEGIN", "eyJ"),
+)
 """What a text must hold at least: looking for these is quicker than the forms."""
 _SAMPLE = re.compile(r"x{6}|X{6}|EXAMPLE|example|your|YOUR|1234567890|abcdefgh|0{8}", re.ASCII)
 """What stands in documentation in the place of a key."""
