@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from tunekit import __version__
-from tunekit.cli import about, begin, exits, start, watch
+from tunekit.cli import about, begin, data, exits, start, watch
 from tunekit.cli.doctor import DISTRIBUTION
 from tunekit.errors import TunekitError
 from tunekit.printable import printable
@@ -105,6 +105,7 @@ _COMMANDS = (
 )
 for _command in _COMMANDS:
     app.command()(_command)
+app.add_typer(data.app)
 
 
 def main() -> None:

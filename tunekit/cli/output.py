@@ -39,6 +39,13 @@ def show(thing: Any) -> None:
     typer.echo("\n".join(line.rstrip() for line in drawn.get().splitlines()))
 
 
+def is_terminal() -> bool:
+    """Say whether people see the output in colour."""
+    from tunekit.running.screen import Screen
+
+    return bool(Screen().is_terminal)
+
+
 def note(text: str) -> None:
     """Say something beside the result."""
     typer.echo(printable(text), err=True)

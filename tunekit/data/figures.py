@@ -1,0 +1,156 @@
+"""A source in numbers: kinds, turns, and how long its rows are."""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from tunekit.data import estimate, sources
+from tunekit.data.issues import Found, require
+from tunekit.data.quality.language import language
+from tunekit.data.recognise import Recognised, stream
+from tunekit.data.rows import Conversation
+from tunekit.data.words import answered
+from tunekit.spec.finetune import Data
+
+WIDTH = 40
+"""Characters of the longest bar."""
+_EDGES = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
+
+
+class Stats(BaseModel):
+    """What a source holds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    format: str
+    kind: str
+    rows: int
+    turns: float | None
+    """Turns of a chat, on average."""
+    tokens: int
+    """Estimate of all: a token for every 4 bytes, and 4 for every turn."""
+    lengths: dict[int, int]
+    """Rows with fewer estimated tokens than the key, and no fewer than the key before."""
+    percentiles: dict[int, int]
+    """Estimated tokens that so many percent of the rows do not exceed."""
+    languages: dict[str, int]
+    """Answers by language, where it could be told."""
+
+    def __str__(self) -> str:
+        turns = f", {self.turns:.1f} turns each" if self.turns else ""
+        lines = [
+            f"{self.source}: {self.rows:,} {self.kind} rows, read as {self.format}{turns}",
+            f"about {self.tokens:,} tokens; half of the rows have at most "
+            f"{self.percentiles[50]:,}, 95 % {self.percentiles[95]:,}, "
+            f"the longest {self.percentiles[100]:,}",
+            "",
+            "tokens in a row (estimated)",
+        ]
+        most = max(self.lengths.values())
+        for edge, count in self.lengths.items():
+            bar = "█" * max(1, round(WIDTH * count / most)) if count else ""
+            lines.append(f"{'< ' + format(edge, ','):>9} {bar} {count:,}")
+        named = (f"{name} {count:,}" for name, count in self.languages.items())
+        return "\n".join([*lines, "", f"answers: {', '.join(named) or 'no language told'}"])
+
+    def html(self, path: str | Path) -> Path:
+        """Write a page with the histogram as a picture; gives its path."""
+        written = Path(path)
+        written.write_text(_page(self), encoding="utf-8")
+        return written
+
+
+def stats(source: Data | str | Any) -> Stats:
+    """Count what a source holds, in one pass.
+
+    Raises:
+        DataError: rows are malformed.
+    """
+    data, issues, found = Data.of(source), Found(), Recognised()
+    lengths: Counter[int] = Counter()
+    spoken: Counter[str] = Counter()
+    turns, kind = 0, ""
+    for row in stream(sources.rows(data, issues), issues, wanted=data.format, into=found):
+        kind = row.kind
+        lengths[estimate.tokens(row)] += 1
+        turns += len(row.messages) if isinstance(row, Conversation) else 0
+        spoken[language(answered(row))] += 1
+    require(issues)
+    rows = lengths.total()
+    del spoken[""]
+    return Stats(
+        source=sources.name(data),
+        format=found.format,
+        kind=kind,
+        rows=rows,
+        turns=turns / rows if turns else None,
+        tokens=sum(length * count for length, count in lengths.items()),
+        lengths=_histogram(lengths),
+        percentiles={share: _percentile(lengths, share) for share in (50, 90, 95, 99, 100)},
+        languages=dict(spoken.most_common()),
+    )
+
+
+def _histogram(lengths: Counter[int]) -> dict[int, int]:
+    """Count in steps of two, without empty steps at either end."""
+    last = next((edge for edge in _EDGES if edge > max(lengths)), 2 ** max(lengths).bit_length())
+    edges = sorted({edge for edge in (*_EDGES, last) if edge <= last})
+    first = next(index for index, edge in enumerate(edges) if edge > min(lengths))
+    below = [sum(n for length, n in lengths.items() if length < edge) for edge in edges]
+    counts = [after - before for before, after in zip([0, *below], below, strict=False)]
+    return dict(zip(edges[first:], counts[first:], strict=True))
+
+
+def _percentile(lengths: Counter[int], share: int) -> int:
+    left = lengths.total() * share / 100
+    for length in sorted(lengths):
+        left -= lengths[length]
+        if left <= 1e-9:
+            return length
+    return max(lengths)
+
+
+_STYLE = """
+:root { color-scheme: light dark; --ground: #fff; --ink: #1c1e21; --bar: #3572b0; }
+@media (prefers-color-scheme: dark) { :root { --ground: #16181b; --ink: #e8eaed; --bar: #6ba3dc; } }
+body { background: var(--ground); color: var(--ink); font: 16px/1.5 system-ui, sans-serif;
+  max-width: 45rem; margin: 0 auto; padding: 1rem; }
+svg { width: 100%; height: auto; } text { fill: var(--ink); font: 13px system-ui, sans-serif; }
+rect { fill: var(--bar); } pre { overflow-x: auto; }
+"""
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_ROW, _LEFT, _LONGEST = 26, 80, 420
+
+
+def _page(made: Stats) -> str:
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>Data in numbers</title><style>{_STYLE}</style></head><body>\n"
+        f"<h1>Data in numbers</h1>\n{_picture(made)}\n<pre>{html.escape(str(made))}</pre>\n"
+        "</body></html>\n"
+    )
+
+
+def _picture(made: Stats) -> str:
+    most = max(made.lengths.values())
+    bars: list[str] = []
+    for index, (edge, count) in enumerate(made.lengths.items()):
+        top, long = index * _ROW, round(_LONGEST * count / most)
+        bars.append(
+            f'<text x="{_LEFT - 8}" y="{top + 17}" text-anchor="end">&lt; {edge:,}</text>'
+            f'<rect x="{_LEFT}" y="{top + 3}" width="{long}" height="20" rx="2"/>'
+            f'<text x="{_LEFT + long + 8}" y="{top + 17}">{count:,}</text>'
+        )
+    height = _ROW * len(made.lengths)
+    return (
+        f'<svg viewBox="0 0 600 {height}" role="img" aria-label="Rows by estimated tokens">'
+        f"{''.join(bars)}</svg>"
+    )
