@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import string
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from tunekit.data.rows import Row, Text, Where
+from tunekit.data.rows import Completion, Row, Text, Where
 from tunekit.data.sides import policy_size, split
 from tunekit.errors import SpecError
 
@@ -118,3 +119,51 @@ def test_the_policy_says_what_it_did() -> None:
     )
     assert "too few" in split(many(19), seed=3).policy
     assert "too much alike" in split(rows(*["same"] * 50), seed=3).policy
+
+
+def _words(count: int, *, seed: int) -> list[str]:
+    pick = random.Random(seed)
+    return ["".join(pick.choices("abcdefghiklmnoprstu", k=6)) for _ in range(count)]
+
+
+def _completion(prompt: str, completion: str, line: int) -> Completion:
+    return Completion(prompt=prompt, completion=completion, where=Where(file="f", line=line))
+
+
+def test_near_copies_stand_on_one_side() -> None:
+    every: list[Row] = []
+    for number in range(100):
+        words = _words(120, seed=number)
+        every.append(_completion(" ".join(words), "yes", 2 * number))
+        words[number % 60] = "changed"
+        every.append(_completion(" ".join(words), "yes", 2 * number + 1))
+
+    sides = split(every, seed=1)
+
+    held = {row.where.line // 2 for row in sides.validation}
+    kept = {row.where.line // 2 for row in sides.train}
+    assert sides.validation
+    assert not held & kept
+
+
+def test_every_label_gives_its_share() -> None:
+    labels = ["billing"] * 800 + ["refund"] * 150 + ["legal"] * 50
+    every = [_completion(" ".join(_words(9, seed=n)), label, n) for n, label in enumerate(labels)]
+
+    sides = split(every, seed=3, share=0.1)
+
+    counts = Counter(row.completion for row in sides.validation if isinstance(row, Completion))
+    assert counts == {"billing": 80, "refund": 15, "legal": 5}
+
+
+def test_appended_rows_move_few_of_the_others() -> None:
+    every = [
+        _completion(" ".join(_words(9, seed=n)), " ".join(_words(9, seed=-n - 1)), n)
+        for n in range(2200)
+    ]
+
+    before = {row.where.line for row in split(every[:2000], seed=5, share=0.1).validation}
+    after = {row.where.line for row in split(every, seed=5, share=0.1).validation}
+
+    moved = before - after | {line for line in after if line < 2000} - before
+    assert len(moved) <= 0.1 * len(before)
