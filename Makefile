@@ -47,10 +47,11 @@ docs: $(VENV)/.dev ## Build the site into site/
 	@$(BIN)/mkdocs --quiet build --strict
 
 .PHONY: generated
-generated: $(VENV)/.dev ## Write again what is generated: schema, matrix, rows of the demo
+generated: $(VENV)/.dev ## Write again what is generated: schema, matrix, checks, rows of the demo
 	@$(BIN)/tunekit schema > docs/tunekit.schema.json
 	@$(BIN)/python examples/data/make_support.py
 	@$(BIN)/python docs/make_matrix.py
+	@$(BIN)/python docs/make_checks.py
 
 .PHONY: bench
 bench: $(VENV)/.dev ## Measure what a CPU can measure

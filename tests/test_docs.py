@@ -170,7 +170,8 @@ def test_the_page_of_the_command_line_names_every_command_and_option() -> None:
     for command, inner in group.commands.items():
         section = text.partition(f"## tunekit {command}\n")[2].partition("\n## ")[0]
         assert section, f"docs/cli.md has no section on {command}"
-        for parameter in inner.params:
+        commands = getattr(inner, "commands", {"": inner}).values()
+        for parameter in (parameter for one in commands for parameter in one.params):
             if parameter.param_type_name == "option":
                 assert f"`{parameter.opts[0]}" in section, f"{command}: {parameter.opts}"
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tunekit import errors, models, store
 from tunekit.backends import registry
 from tunekit.backends.backend import Backend, JobId
+from tunekit.data.dropped import words
 from tunekit.data.issues import Issue
 from tunekit.data.prepare import Prepared, prepare
 from tunekit.events import EvaluationEvent, Event, JobState
@@ -363,7 +364,9 @@ def _plan(spec: FineTune, backend: AnyBackend) -> tuple[Backend, Prepared, Plan]
     prepared = prepare(spec)
     made = chosen.plan(spec, model, prepared.profile)
     odd = (_oddity(i) for i in prepared.profile.issues if i.severity == "warning")
-    return chosen, prepared, made.model_copy(update={"warnings": (*odd, *made.warnings)})
+    left_out = words(prepared.profile.dropped)
+    told = (*((left_out,) if left_out else ()), *odd, *made.warnings)
+    return chosen, prepared, made.model_copy(update={"warnings": told})
 
 
 def _oddity(issue: Issue) -> str:

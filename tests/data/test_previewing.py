@@ -1,0 +1,78 @@
+"""What is trained on can be seen, token by token, and nothing in the data gets out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import tiny_tokenizer
+from tunekit import data
+from tunekit.errors import SpecError
+
+CHAT = {
+    "messages": [
+        {"role": "user", "content": "the order"},
+        {"role": "assistant", "content": "refund the parcel"},
+    ]
+}
+
+
+def test_the_answer_and_its_end_are_marked_and_the_question_is_not() -> None:
+    made = data.preview([CHAT], model=tiny_tokenizer())
+    assert str(made).splitlines()[-1] == "⟧"
+    assert "⟦refund the parcel<|im_end|>\n⟧" in str(made)
+    assert "⟦the order" not in str(made)
+
+
+def test_the_tokens_of_a_row_join_to_the_text_of_the_row() -> None:
+    chat = {"messages": [CHAT["messages"][0], {"role": "assistant", "content": "naïve 订单 🙂"}]}
+    made = data.preview([chat], model=tiny_tokenizer())
+    joined = "".join(token.text for token in made.sequences[0].tokens)
+    assert "naïve 订单 🙂<|im_end|>" in joined
+
+
+def test_both_answers_of_a_pair_are_shown() -> None:
+    pair = {"prompt": "the order", "chosen": "refund", "rejected": "no refund"}
+    made = data.preview([pair], model=tiny_tokenizer())
+    assert [shown.title for shown in made.sequences] == ["<rows>:1, chosen", "<rows>:1, rejected"]
+
+
+def test_a_row_that_is_cut_says_so() -> None:
+    made = data.preview([CHAT], model=tiny_tokenizer(), max_length=4)
+    assert "4 tokens, 0 trained on, cut at max_length" in str(made)
+
+
+def test_the_page_escapes_what_the_data_holds_and_loads_nothing(tmp_path: Path) -> None:
+    chat = {
+        "messages": [
+            {"role": "user", "content": "<script>alert(1)</script>"},
+            {"role": "assistant", "content": "\x1b]0;title\x07 done"},
+        ]
+    }
+    made = data.preview([chat], model=tiny_tokenizer())
+    page = made.html(tmp_path / "page.html").read_text()
+    assert "<script" not in page
+    assert "default-src 'none'" in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert "\x1b" not in page
+    assert "\x1b" not in str(made)
+
+
+def test_train_on_that_means_nothing_for_the_rows_is_told() -> None:
+    with pytest.raises(SpecError, match="means nothing for text rows; use all"):
+        data.preview([{"text": "the order"}], model=tiny_tokenizer(), train_on="assistant")
+    with pytest.raises(SpecError, match="cannot be loaded"):
+        data.preview([CHAT], model="/nowhere/at/all")
+
+
+def test_stats_count_rows_tokens_and_languages(tmp_path: Path) -> None:
+    rows = [{"prompt": "x" * 40, "completion": "y" * 40}] * 3 + [{"prompt": "a", "completion": "b"}]
+    made = data.stats(rows)
+    assert (made.rows, made.tokens) == (4, 3 * 20 + 2)
+    assert made.lengths == {16: 1, 32: 3}
+    assert made.percentiles[50] == 20
+    assert made.percentiles[100] == 20
+    page = made.html(tmp_path / "stats.html").read_text()
+    assert page.count("<rect") == 2
+    assert "<script" not in page
