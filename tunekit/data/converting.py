@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tunekit.data import sources
 from tunekit.data.issues import Fault, Found, Issue, require
+from tunekit.data.json_text import as_list, as_object
 from tunekit.data.native import TARGETS
 from tunekit.data.recognise import Recognised, recognise, stream
 from tunekit.data.rows import Row
@@ -127,11 +128,12 @@ def _is_usual(place: str, held: Any) -> bool:
 
 
 def _walk(held: Any, place: str, found: dict[str, Any]) -> None:
-    if isinstance(held, dict):
-        for key, inner in held.items():  # pyright: ignore[reportUnknownVariableType]
-            _walk(inner, f"{place}.{key}" if place else str(key), found)
-    elif isinstance(held, list):
-        for index, inner in enumerate(held):  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
-            _walk(inner, f"{place}[{index}]", found)
+    inner, items = as_object(held), as_list(held)
+    if inner is not None:
+        for key, value in inner.items():
+            _walk(value, f"{place}.{key}" if place else key, found)
+    elif items is not None:
+        for index, value in enumerate(items):
+            _walk(value, f"{place}[{index}]", found)
     else:
         found[place] = json.loads(held) if place.endswith(".arguments") else held

@@ -47,6 +47,8 @@ KEYS = frozenset(
 )
 """Keys of a turn that are understood."""
 
+_PLAIN = frozenset({"role", "content"})
+
 
 def turns(value: Any, *, key: str) -> tuple[Message, ...]:
     """Read a list of turns, or a single turn; `key` is where it stands, for messages.
@@ -62,12 +64,23 @@ def turns(value: Any, *, key: str) -> tuple[Message, ...]:
     return tuple(_turn(turn, f"{key}[{index}]") for index, turn in enumerate(items))
 
 
+def _plain(turn: Any) -> Message | None:
+    """Read a turn of a role and a text, as nearly all are, without looking for more."""
+    if not isinstance(turn, dict) or turn.keys() != _PLAIN:
+        return None
+    given = cast("dict[str, Any]", turn)
+    role, content = given["role"], given["content"]
+    if not isinstance(role, str) or not isinstance(content, str) or role not in ROLES:
+        return None
+    if role == "function_call":
+        return None
+    return Message(role=ROLES[role], content=content)
+
+
 def _turn(turn: Any, place: str) -> Message:
-    if type(turn) is dict and len(cast("dict[str, Any]", turn)) == 2:
-        # Nearly every turn is of this form, and data has millions of them.
-        role, content = turn.get("role"), turn.get("content")
-        if type(role) is str and type(content) is str and role in ROLES:
-            return Message(role=ROLES[role], content=content)
+    plain = _plain(turn)
+    if plain is not None:
+        return plain
     fields = as_object(turn)
     if fields is None:
         raise wrong_type(place, turn, 'an object such as {"role": "user", "content": "..."}')

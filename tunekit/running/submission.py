@@ -90,9 +90,8 @@ def _portable(spec: FineTune, data: Path, *, held: bool) -> dict[str, Any]:
     """Keep what was set; for rows in memory, the files in the run folder that hold them."""
     wishes = spec.minimal()
     if not isinstance(spec.data.source, str):
-        wishes["data"] = {"source": str(data / "train.jsonl")}
-        if spec.data.checks:
-            wishes["data"]["checks"] = dict(spec.data.checks)
+        checks = {"checks": dict(spec.data.checks)} if spec.data.checks else {}
+        wishes["data"] = {"source": str(data / "train.jsonl"), **checks}
         if spec.validation is not None and not isinstance(spec.validation, Data):
             # Split already: the rows held out are in a file of their own, if there are any.
             held_out = data / "validation.jsonl"

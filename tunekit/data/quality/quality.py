@@ -49,7 +49,7 @@ class Quality:
         """
         self.counts: Counter[str] = Counter()
         self.rows = 0
-        self._checks = dict(checks or {})
+        self._checks: dict[str, Severity] = dict(checks or {})
         self._drop = frozenset(drop)
         self._sink = sink
         self._found: list[Issue] = []
@@ -77,7 +77,7 @@ class Quality:
         for check in self._all:
             for issue in check.close():
                 self._take(issue)
-        weights = {
+        weights: dict[str, Severity] = {
             code: severity(code, count, self.rows, self._checks)
             for code, count in self.counts.items()
         }
