@@ -13,6 +13,7 @@ from tunekit.data import chat, messages, pairs
 from tunekit.data.issues import Fault, Found, Issue
 from tunekit.data.json_text import as_list, as_object
 from tunekit.data.rows import Conversation, Judged, Preference, Row, RowKind, Where
+from tunekit.data.words import texts
 
 Raw = Mapping[str, Any]
 
@@ -167,8 +168,8 @@ def _row(found: Recognised, format: str, raw: Raw, where: Where, issues: list[Is
 def _read(format: str, row: Raw, where: Where) -> Row:
     try:
         read = _READERS[format](row, where)
-        if _is_loose(read):
-            read.json_line().encode()
+        # What cannot be written as UTF-8 shows here; chats of words alone the quick way.
+        (read.json_line() if _is_loose(read) else "".join(texts(read))).encode()
     except KeyError:
         raise Fault(
             "missing-key",
@@ -181,10 +182,10 @@ def _read(format: str, row: Raw, where: Where) -> Row:
 
 
 def _is_loose(row: Row) -> bool:
-    """Say whether a row may hold more than the texts that were validated one by one."""
-    if not isinstance(row, Conversation):
+    """Say whether a row may hold more text than what its turns say."""
+    if not isinstance(row, Conversation) or row.tools is not None:
         return True
-    return row.tools is not None or any(turn.tool_calls for turn in row.messages)
+    return any(turn.tool_calls or turn.name or turn.tool_call_id for turn in row.messages)
 
 
 def _unwritable(error: Exception) -> Fault:
