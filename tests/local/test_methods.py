@@ -16,7 +16,7 @@ PAIRS = [
     {
         "prompt": [{"role": "user", "content": f"{number} {word}"}],
         "chosen": [{"role": "assistant", "content": f"{word} {word}"}],
-        "rejected": [{"role": "assistant", "content": WORDS[number % 5]}],
+        "rejected": [{"role": "assistant", "content": f"{WORDS[number % 5]} {number}"}],
     }
     for number, word in enumerate(WORDS * 3)
 ]
