@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunekit.data import messages, pairs
+from tunekit.data import messages, pairs, preferences
 from tunekit.data.json_text import as_list
 from tunekit.data.rows import Conversation, Message, Row, Where
 
@@ -21,7 +21,7 @@ def conversation(row: Raw, where: Where) -> Row:
 def sharegpt(row: Raw, where: Where) -> Row:
     """Read `conversations` of from/value, with `system`, `tools`, and a pair or a verdict."""
     turns = messages.turns(row["conversations"], key="conversations")
-    return _ended(row, _system(row) + turns, where)
+    return _ended(row, preferences.system(row) + turns, where)
 
 
 def alpaca(row: Raw, where: Where) -> Row:
@@ -30,7 +30,7 @@ def alpaca(row: Raw, where: Where) -> Row:
         raise KeyError("instruction")
     asked = [messages.string(row, key) for key in ("instruction", "input")]
     question = Message(role="user", content="\n".join(text for text in asked if text))
-    turns = (*_system(row), *_history(row.get("history")), question)
+    turns = (*preferences.system(row), *_history(row.get("history")), question)
     answer = messages.string(row, "output")
     if answer is not None and "chosen" not in row:
         turns = (*turns, Message(role="assistant", content=answer))
@@ -41,17 +41,12 @@ def _ended(row: Raw, turns: tuple[Message, ...], where: Where) -> Row:
     """Make the row kind that the keys beside the turns ask for."""
     tools = messages.tools(row.get("tools"))
     if "chosen" in row and "rejected" in row:
-        chosen, rejected = (pairs.answer(row[key], key=key) for key in ("chosen", "rejected"))
-        return pairs.chat_preference(turns, chosen, rejected, tools=tools, where=where)
+        chosen, rejected = (preferences.answer(row[key], key=key) for key in ("chosen", "rejected"))
+        return preferences.chat_preference(turns, chosen, rejected, tools=tools, where=where)
     verdict = next((key for key in pairs.VERDICTS if pairs.is_verdict(row.get(key))), None)
     if verdict is not None:
         return pairs.judged_chat(turns, row[verdict], key=verdict, where=where)
     return Conversation(messages=turns, tools=tools, where=where)
-
-
-def _system(row: Raw) -> tuple[Message, ...]:
-    text = messages.string(row, "system")
-    return (Message(role="system", content=text),) if text else ()
 
 
 def _history(history: Any) -> tuple[Message, ...]:

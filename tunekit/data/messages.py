@@ -38,6 +38,7 @@ KEYS = frozenset(
         "value",
         "reasoning",
         "reasoning_content",
+        "thinking",
         "tool_calls",
         "function_call",
         "tool_call_id",
@@ -100,12 +101,20 @@ def _turn(turn: Any, place: str) -> Message:
     return Message(
         role=role,
         content=content,
-        reasoning=_text(_either(given, "reasoning", "reasoning_content", place), place),
+        reasoning=_reasoning(given, place),
         tool_calls=calls,
         tool_call_id=string(given, "tool_call_id", place),
         name=string(given, "name", place),
         weight=_weight(given.get("weight"), place),
     )
+
+
+def _reasoning(given: Mapping[str, Any], place: str) -> str | None:
+    """Read what was thought; gpt-oss writes `thinking`, vLLM and DeepSeek `reasoning_content`."""
+    thought = {**given, "reasoning": _either(given, "reasoning", "reasoning_content", place)}
+    if thought["reasoning"] is None:
+        del thought["reasoning"]
+    return _text(_either(thought, "reasoning", "thinking", place), place)
 
 
 def _either(given: Mapping[str, Any], first: str, second: str, place: str) -> Any:

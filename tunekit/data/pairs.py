@@ -1,4 +1,4 @@
-"""Rows that are a prompt with an answer, a pair, or a verdict; and plain text."""
+"""Rows that are a prompt with an answer, or an answer with a verdict; and plain text."""
 
 from __future__ import annotations
 
@@ -7,25 +7,14 @@ from typing import Any
 
 from tunekit.data import messages
 from tunekit.data.issues import Fault
-from tunekit.data.json_text import as_object
-from tunekit.data.rows import (
-    Completion,
-    Conversation,
-    Judged,
-    Message,
-    Preference,
-    Prompt,
-    Row,
-    Text,
-    Where,
-)
+from tunekit.data.json_text import as_list, as_object
+from tunekit.data.preferences import answer, question
+from tunekit.data.rows import Completion, Conversation, Judged, Message, Prompt, Row, Text, Where
 
 Raw = Mapping[str, Any]
 Turns = tuple[Message, ...]
 
 VERDICTS = ("label", "kto_tag")
-_TURN_OF_TEXT = "\n\nAssistant:"
-"""Ends the prompt in transcripts that are one text (the hh-rlhf datasets)."""
 
 
 def text(row: Raw, where: Where) -> Row:
@@ -44,10 +33,33 @@ def completion(row: Raw, where: Where) -> Row:
         return Completion(prompt=row["prompt"], completion=row["completion"], where=where)
     prompt = tuple(
         turn.model_copy(update={"weight": 0.0}) if turn.role == "assistant" else turn
-        for turn in _question(row["prompt"])
+        for turn in question(row["prompt"])
     )
     turns = prompt + answer(row["completion"], key="completion")
     return Conversation(messages=turns, tools=messages.tools(row.get("tools")), where=where)
+
+
+def segments(row: Raw, where: Where) -> Row:
+    """Read `segments` of text and label (Axolotl's input_output): the false ones, then the true.
+
+    Raises:
+        Fault: `mixed-segments`, text that is not trained follows text that is.
+    """
+    items = as_list(row["segments"])
+    if items is None:
+        raise messages.wrong_type("segments", row["segments"], "a list of texts with labels")
+    parts = [_segment(item, f"segments[{index}]") for index, item in enumerate(items)]
+    labels = [label for label, _ in parts]
+    if labels != sorted(labels):
+        raise Fault(
+            "mixed-segments",
+            "a segment that is not trained on follows one that is",
+            "write the row as messages; an assistant's turn with weight 0 is not trained on",
+        )
+    asked, said = (
+        "".join(text for label, text in parts if label is side) for side in (False, True)
+    )
+    return Completion(prompt=asked, completion=said, where=where)
 
 
 def prompt(row: Raw, where: Where) -> Row:
@@ -55,33 +67,9 @@ def prompt(row: Raw, where: Where) -> Row:
     asked = row["prompt"]
     fields = {key: held for key, held in row.items() if key not in ("prompt", "tools", "kind")}
     return Prompt(
-        prompt=asked if isinstance(asked, str) else _question(asked),
+        prompt=asked if isinstance(asked, str) else question(asked),
         tools=messages.tools(row.get("tools")),
         fields=fields or None,
-        where=where,
-    )
-
-
-def preference(row: Raw, where: Where) -> Row:
-    """Read a pair: `prompt`, `chosen`, `rejected`, or OpenAI's `preferred_output`.
-
-    Without a prompt, it is what both answers begin with.
-    """
-    if "preferred_output" in row:
-        return _openai(row, where)
-    prompt, chosen, rejected = row.get("prompt"), row["chosen"], row["rejected"]
-    if isinstance(chosen, str) and isinstance(rejected, str) and not _is_chat(prompt):
-        if prompt is None and "messages" not in row:
-            prompt, chosen, rejected = _split_text(chosen, rejected)
-        if isinstance(prompt, str):
-            return Preference(prompt=prompt, chosen=chosen, rejected=rejected, where=where)
-    if prompt is None and isinstance(chosen, (str, Mapping)):
-        prompt = row.get("messages")
-    return chat_preference(
-        () if prompt is None else _question(prompt),
-        answer(chosen, key="chosen"),
-        answer(rejected, key="rejected"),
-        tools=messages.tools(row.get("tools")),
         where=where,
     )
 
@@ -97,7 +85,7 @@ def judged(row: Raw, where: Where) -> Row:
     if isinstance(prompt, str) and isinstance(completed, str):
         return Judged(prompt=prompt, completion=completed, label=label, where=where)
     turns = answer(completed, key="completion")
-    return Judged(prompt=_question(prompt), completion=turns, label=label, where=where)
+    return Judged(prompt=question(prompt), completion=turns, label=label, where=where)
 
 
 def judged_chat(turns: Turns, label: Any, *, key: str, where: Where) -> Row:
@@ -116,41 +104,6 @@ def judged_chat(turns: Turns, label: Any, *, key: str, where: Where) -> Row:
     return Judged(prompt=turns[:-1], completion=turns[-1:], label=verdict, where=where)
 
 
-def chat_preference(
-    prompt: Turns,
-    chosen: Turns,
-    rejected: Turns,
-    *,
-    tools: list[dict[str, Any]] | None,
-    where: Where,
-) -> Row:
-    """Split prompt and answers, whether the answers repeat the prompt or not.
-
-    Raises:
-        Fault: `prompt-mismatch`, the answers belong to different prompts.
-    """
-    shared = _shared(chosen, rejected)
-    if not prompt:
-        prompt, chosen, rejected = chosen[:shared], chosen[shared:], rejected[shared:]
-    elif shared and _repeats(prompt, chosen[:shared]):
-        # The answers hold more of the prompt than the key, such as a system turn.
-        prompt, chosen, rejected = chosen[:shared], chosen[shared:], rejected[shared:]
-    if not prompt or chosen[0].role != "assistant" or rejected[0].role != "assistant":
-        raise Fault(
-            "prompt-mismatch",
-            "chosen and rejected are not answers to the same prompt",
-            "both must begin with the same turns and part at an assistant's turn",
-        )
-    return Preference(prompt=prompt, chosen=chosen, rejected=rejected, tools=tools, where=where)
-
-
-def answer(value: Any, *, key: str) -> Turns:
-    """Read an answer: text, one turn, or turns."""
-    if isinstance(value, str):
-        return (Message(role="assistant", content=value),)
-    return messages.turns(value, key=key)
-
-
 def is_verdict(value: Any) -> bool:
     """Say whether a value can be meant as wanted or not wanted."""
     if isinstance(value, str):
@@ -158,52 +111,12 @@ def is_verdict(value: Any) -> bool:
     return isinstance(value, (bool, int, float)) and value in (0, 1)
 
 
-def _openai(row: Raw, where: Where) -> Row:
-    given, tools = row["input"], row.get("tools")
-    if (asked := as_object(given)) is not None:
-        given, tools = asked.get("messages"), asked.get("tools", tools)
-    return chat_preference(
-        messages.turns(given, key="input.messages"),
-        answer(row["preferred_output"], key="preferred_output"),
-        answer(row["non_preferred_output"], key="non_preferred_output"),
-        tools=messages.tools(tools),
-        where=where,
-    )
-
-
-def _is_chat(prompt: Any) -> bool:
-    return prompt is not None and not isinstance(prompt, str)
-
-
-def _question(prompt: Any) -> Turns:
-    if isinstance(prompt, str):
-        return (Message(role="user", content=prompt),)
-    return messages.turns(prompt, key="prompt")
-
-
-def _shared(chosen: Turns, rejected: Turns) -> int:
-    """Count the turns both begin with; each keeps at least one of its own."""
-    most = min(len(chosen), len(rejected)) - 1
-    return next((i for i in range(most) if chosen[i] != rejected[i]), most)
-
-
-def _repeats(prompt: Turns, beginning: Turns) -> bool:
-    return prompt in (beginning[: len(prompt)], beginning[-len(prompt) :])
-
-
-def _split_text(chosen: str, rejected: str) -> tuple[str, str, str]:
-    """Take the prompt off two transcripts: all up to the last answer's mark that they share."""
-    differ = (i for i, (a, b) in enumerate(zip(chosen, rejected, strict=False)) if a != b)
-    same = next(differ, min(len(chosen), len(rejected)))
-    end = chosen.rfind(_TURN_OF_TEXT, 0, same)
-    if end < 0:
-        raise Fault(
-            "no-prompt",
-            "chosen and rejected are text, and there is no prompt",
-            'add "prompt": the text that both answer',
-        )
-    end += len(_TURN_OF_TEXT)
-    return chosen[:end], chosen[end:], rejected[end:]
+def _segment(item: Any, place: str) -> tuple[bool, str]:
+    given = as_object(item) or {}
+    label, held = given.get("label"), given.get("text")
+    if isinstance(label, bool) and isinstance(held, str):
+        return label, held
+    raise messages.wrong_type(place, item, 'a text such as {"label": true, "text": "..."}')
 
 
 def _verdict(label: Any, key: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from tunekit.data import chat, messages, pairs
+from tunekit.data import chat, messages, pairs, preferences
 from tunekit.data.issues import Fault, Found, Issue
 from tunekit.data.json_text import as_list, as_object
 from tunekit.data.rows import Conversation, Judged, Preference, Row, RowKind, Where
@@ -25,6 +25,8 @@ FORMATS: Mapping[str, str] = {
     "text": "text",
     "preference": "prompt, chosen, rejected, or input, preferred_output, non_preferred_output",
     "judged": "prompt, completion, label, or messages, label",
+    "ultrafeedback": "instruction, completions",
+    "segments": "segments",
     "prompt": "prompt",
 }
 """Every format, and the keys it is known by."""
@@ -35,12 +37,15 @@ _READERS: Mapping[str, Callable[[Raw, Where], Row]] = {
     "alpaca": chat.alpaca,
     "completion": pairs.completion,
     "text": pairs.text,
-    "preference": pairs.preference,
+    "preference": preferences.preference,
     "judged": pairs.judged,
+    "ultrafeedback": preferences.ultrafeedback,
+    "segments": pairs.segments,
     "prompt": pairs.prompt,
 }
 
 _PAIR = {"chosen", "rejected"}
+_RESPONSES = {"chosen_response", "rejected_response"}
 _OPENAI_PAIR = {"input", "preferred_output", "non_preferred_output"}
 
 _READ: Mapping[str, frozenset[str]] = {
@@ -51,8 +56,12 @@ _READ: Mapping[str, frozenset[str]] = {
     ),
     "completion": frozenset({"prompt", "completion", "tools"}),
     "text": frozenset({"text"}),
-    "preference": frozenset({"prompt", "messages", "tools", *_PAIR, *_OPENAI_PAIR}),
+    "preference": frozenset(
+        {"messages", "system", "tools", *preferences.ASKED, *_PAIR, *_RESPONSES, *_OPENAI_PAIR}
+    ),
     "judged": frozenset({"prompt", "completion", "messages", *pairs.VERDICTS}),
+    "ultrafeedback": frozenset({"instruction", "completions"}),
+    "segments": frozenset({"segments"}),
     "prompt": frozenset({"prompt", "tools"}),
 }
 """The keys that a format reads; others are named in a warning."""
@@ -139,17 +148,27 @@ def candidates(row: Raw) -> list[str]:
         found.append("sharegpt")
     if "instruction" in keys and ("output" in keys or paired):
         found.append("alpaca")
-    if "messages" in keys and not (paired and isinstance(row["chosen"], Mapping)):
+    if keys >= {"instruction", "completions"}:
+        found.append("ultrafeedback")
+    if "segments" in keys:
+        found.append("segments")
+    if "messages" in keys and not (paired and _is_of_a_pair(row)):
         found.append("judged" if judged else "conversation")
     if keys >= {"prompt", "completion"}:
         found.append("judged" if judged else "completion")
-    if (paired and not {"sharegpt", "alpaca"} & set(found)) or keys >= _OPENAI_PAIR:
+    pair = paired or keys >= _RESPONSES
+    if (pair and not {"sharegpt", "alpaca"} & set(found)) or keys >= _OPENAI_PAIR:
         found.append("preference")
     if "text" in keys:
         found.append("text")
     if "prompt" in keys and keys <= _READ["prompt"]:
         found.append("prompt")
     return list(dict.fromkeys(found))
+
+
+def _is_of_a_pair(row: Raw) -> bool:
+    """Say whether `messages` are the prompt of a pair, or the chosen chat once more."""
+    return isinstance(row["chosen"], Mapping) or row["messages"] == row["chosen"]
 
 
 def _row(found: Recognised, format: str, raw: Raw, where: Where, issues: list[Issue]) -> Row | None:
@@ -222,7 +241,10 @@ def _unread(format: str, row: Raw) -> list[str]:
     }
     # `kind` is what our own files say of a row (`Row.json_line`).
     own = {"kind"} if row.get("kind") in get_args(RowKind) else frozenset[str]()
-    unread = (name for name in row if name not in _READ[format] and name not in own)
+    read = _READ[format]
+    if format == "preference" and "prompt" in row:
+        read = read - {*preferences.ASKED[1:]}
+    unread = (name for name in row if name not in read and name not in own)
     return [*unread, *sorted(inner)]
 
 
@@ -250,7 +272,7 @@ def _unclear(keys: tuple[str, ...], formats: list[str]) -> Fault:
 
 def _renamed(key: str, keys: tuple[str, ...]) -> str:
     every = sorted({name for read in _READ.values() for name in read})
-    if key in every:
+    if key in every and key not in _RENAME:
         return ""
     new = _RENAME.get(key) or next(iter(difflib.get_close_matches(key, every, n=1, cutoff=0.8)), "")
     return "" if new in keys else new

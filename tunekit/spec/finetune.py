@@ -35,6 +35,8 @@ Format = Literal[
     "text",
     "preference",
     "judged",
+    "ultrafeedback",
+    "segments",
     "prompt",
 ]
 
@@ -86,16 +88,24 @@ class Data(Strict):
 
 
 def _rows(value: Any) -> Any:
-    """Take a path, an iterable of rows or a `datasets.Dataset` for what it means."""
+    """Take a path, an iterable of rows, a `datasets.Dataset` or a table of pandas."""
     if value is None:
         raise ValueError(_NO_DATA)
     if isinstance(value, str):
         return {"source": value}
     if isinstance(value, PathLike):
         return {"source": fspath(cast("PathLike[str]", value))}
+    if isinstance(value, Mapping) and (splits := _splits(cast("Mapping[str, Any]", value))):
+        raise ValueError(f"is a DatasetDict; give one split of it, such as data[{splits[0]!r}]")
     if isinstance(value, (Mapping, Data, bytes)) or not hasattr(value, "__iter__"):
         return cast("Any", value)
+    if hasattr(value, "iterrows"):
+        value = value.to_dict("records")
     return {"source": tuple(_row(row) for row in value)}
+
+
+def _splits(value: Mapping[str, Any]) -> list[str]:
+    return [name for name, held in value.items() if hasattr(held, "column_names")]
 
 
 def _row(row: Any) -> Any:

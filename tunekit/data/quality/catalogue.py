@@ -195,6 +195,7 @@ READING = (
     *("unknown-format", "ambiguous-format", "missing-key", "no-messages", "unknown-role"),
     *("null-content", "two-spellings", "not-text", "bad-weight", "bad-tool-call", "bad-tools"),
     *("bad-tool-arguments", "prompt-mismatch", "no-prompt", "lone-surrogate"),
+    *("tied-scores", "mixed-segments"),
 )
 """Faults of reading: such a row can be dropped, and cannot be let through."""
 
