@@ -142,7 +142,7 @@ def test_rows_without_a_better_answer_can_be_left_out() -> None:
     tied = {"instruction": "2+2", "completions": SCORED[:1]}
     checks = {"duplicate-row": "off", "near-duplicate": "off", "length-bias": "off"}
     data = tk.Data(source=(*rows, tied), drop=("tied-scores",), checks=checks)
-    ready = prepared(data, validation=None)
+    ready = prepared(data, objective="dpo", validation=None)
     assert len(ready.train) == 30
     assert [(out.code, out.line) for out in ready.dropped] == [("tied-scores", 31)]
 

@@ -48,8 +48,6 @@ KEYS = frozenset(
 )
 """Keys of a turn that are understood."""
 
-_PLAIN = frozenset({"role", "content"})
-
 
 def turns(value: Any, *, key: str) -> tuple[Message, ...]:
     """Read a list of turns, or a single turn; `key` is where it stands, for messages.
@@ -62,26 +60,23 @@ def turns(value: Any, *, key: str) -> tuple[Message, ...]:
         raise wrong_type(key, value, "a list of turns")
     if not items:
         raise Fault("no-messages", f"{key} is empty", "add the turns, or delete the row")
-    return tuple(_turn(turn, f"{key}[{index}]") for index, turn in enumerate(items))
+    read = [_plain(turn) or _turn(turn, f"{key}[{index}]") for index, turn in enumerate(items)]
+    return tuple(read)
 
 
 def _plain(turn: Any) -> Message | None:
     """Read a turn of a role and a text, as nearly all are, without looking for more."""
-    if not isinstance(turn, dict) or turn.keys() != _PLAIN:
+    if not isinstance(turn, dict) or len(cast("dict[str, Any]", turn)) != 2:
         return None
     given = cast("dict[str, Any]", turn)
-    role, content = given["role"], given["content"]
-    if not isinstance(role, str) or not isinstance(content, str) or role not in ROLES:
+    word, content = given.get("role"), given.get("content")
+    if not isinstance(word, str) or not isinstance(content, str) or word == "function_call":
         return None
-    if role == "function_call":
-        return None
-    return Message(role=ROLES[role], content=content)
+    role = ROLES.get(word)
+    return None if role is None else Message(role=role, content=content)
 
 
 def _turn(turn: Any, place: str) -> Message:
-    plain = _plain(turn)
-    if plain is not None:
-        return plain
     fields = as_object(turn)
     if fields is None:
         raise wrong_type(place, turn, 'an object such as {"role": "user", "content": "..."}')

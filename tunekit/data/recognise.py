@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -138,12 +139,17 @@ def stream(
         issues.append(issue)
 
 
-def candidates(row: Raw) -> list[str]:
+def candidates(row: Raw) -> Sequence[str]:
     """Name the formats that a row may be in, from its keys."""
-    keys = row.keys()
+    judged = any(key in row and pairs.is_verdict(row[key]) for key in pairs.VERDICTS)
+    prompting = "messages" in row and "chosen" in row and _is_of_a_pair(row)
+    return _candidates(frozenset(row), judged, prompting)
+
+
+@functools.lru_cache(maxsize=256)
+def _candidates(keys: frozenset[str], judged: bool, prompting: bool) -> Sequence[str]:
     found: list[str] = []
     paired = keys >= _PAIR
-    judged = any(pairs.is_verdict(row.get(key)) for key in pairs.VERDICTS)
     if "conversations" in keys:
         found.append("sharegpt")
     if "instruction" in keys and ("output" in keys or paired):
@@ -152,7 +158,7 @@ def candidates(row: Raw) -> list[str]:
         found.append("ultrafeedback")
     if "segments" in keys:
         found.append("segments")
-    if "messages" in keys and not (paired and _is_of_a_pair(row)):
+    if "messages" in keys and not (paired and prompting):
         found.append("judged" if judged else "conversation")
     if keys >= {"prompt", "completion"}:
         found.append("judged" if judged else "completion")
@@ -163,11 +169,11 @@ def candidates(row: Raw) -> list[str]:
         found.append("text")
     if "prompt" in keys and keys <= _READ["prompt"]:
         found.append("prompt")
-    return list(dict.fromkeys(found))
+    return tuple(dict.fromkeys(found))
 
 
 def _is_of_a_pair(row: Raw) -> bool:
-    """Say whether `messages` are the prompt of a pair, or the chosen chat once more."""
+    """Say whether `messages` are the prompt of a pair, or its chosen chat once more."""
     return isinstance(row["chosen"], Mapping) or row["messages"] == row["chosen"]
 
 
@@ -252,7 +258,7 @@ def _listed(row: Iterable[str]) -> str:
     return ", ".join(map(str, row)) or "(none)"
 
 
-def _unclear(keys: tuple[str, ...], formats: list[str]) -> Fault:
+def _unclear(keys: tuple[str, ...], formats: Sequence[str]) -> Fault:
     if formats:
         listed = " and ".join(f"{name} ({FORMATS[name]})" for name in formats)
         return Fault(

@@ -60,7 +60,7 @@ def texts(row: Row) -> Iterator[str]:
     else:
         parts = (row.prompt,)
     for part in parts:
-        yield from (part,) if isinstance(part, str) else map(said, part)
+        yield from (part,) if isinstance(part, str) else [said(turn) for turn in part]
 
 
 def plain(part: Part) -> str:
@@ -71,6 +71,8 @@ def plain(part: Part) -> str:
 def said(turn: Message) -> str:
     """Give the words of a turn: its reasoning, its content, the arguments of its calls."""
     content = turn.content if isinstance(turn.content, str) else ""
+    if turn.reasoning is None and turn.tool_calls is None:
+        return content
     calls = (call["function"] for call in turn.tool_calls or ())
     called = (f"{call['name']} {call['arguments']}" for call in calls)
     return "\n".join(text for text in (turn.reasoning or "", content, *called) if text)
