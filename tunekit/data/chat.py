@@ -14,8 +14,10 @@ Raw = Mapping[str, Any]
 
 def conversation(row: Raw, where: Where) -> Row:
     """Read `messages`, and `tools`."""
-    turns = messages.turns(row["messages"], key="messages")
-    return Conversation(messages=turns, tools=messages.tools(row.get("tools")), where=where)
+    given, tools = row["messages"], messages.tools(row.get("tools"))
+    # Nearly all chats are plain, and the model makes messages of them quicker than we could.
+    turns = given if messages.is_plain(given) else messages.turns(given, key="messages")
+    return Conversation(messages=turns, tools=tools, where=where)
 
 
 def sharegpt(row: Raw, where: Where) -> Row:

@@ -18,12 +18,12 @@ from tunekit.data.rows import (
 from tunekit.data.words import texts
 
 
-def check(row: Row) -> Iterator[Issue]:
+def check(row: Row) -> list[Issue]:
     """Give the issues of one row."""
     where = row.where
-    yield from (fault.at(where.file, where.line) for fault in _faults(row))
+    faults = [fault.at(where.file, where.line) for fault in _faults(row)]
     warnings = _warnings(row)
-    yield from (fault.at(where.file, where.line, severity="warning") for fault in warnings)
+    return faults + [fault.at(where.file, where.line, severity="warning") for fault in warnings]
 
 
 def answers(row: Row) -> Iterator[tuple[str, str | tuple[Message, ...]]]:
@@ -49,26 +49,27 @@ def _faults(row: Row) -> Iterator[Fault]:
 
 
 def _turns(name: str, turns: tuple[Message, ...]) -> Iterator[Fault]:
-    spoken = [turn for turn in turns if turn.role == "assistant"]
+    spoken = [(index, turn) for index, turn in enumerate(turns) if turn.role == "assistant"]
+    trained = [(index, turn) for index, turn in spoken if turn.weight != 0]
     if not spoken:
         yield Fault(
             "no-assistant-turn",
             f"{name} has no assistant turn, so there is nothing to learn",
             'add a turn {"role": "assistant", "content": "..."}, or delete the row',
         )
-    elif all(turn.weight == 0 for turn in spoken):
+    elif not trained:
         yield Fault(
             "no-trained-turn",
             f"every assistant turn of {name} has weight 0, so there is nothing to learn",
             "give the turn to train on weight 1, or delete the row",
         )
-    for index, turn in enumerate(turns):
+    for index, turn in trained:
         if _says_nothing(turn):
             yield _empty(f"{name}[{index}].content")
 
 
 def _says_nothing(turn: Message) -> bool:
-    if turn.role != "assistant" or turn.weight == 0 or turn.tool_calls:
+    if turn.tool_calls:
         return False
     return not isinstance(turn.content, str) or not turn.content.strip()
 
@@ -96,7 +97,7 @@ def _warnings(row: Row) -> Iterator[Fault]:
         )
     if isinstance(row, (Completion, Preference, Judged, Prompt)) and _blank(row.prompt):
         yield Fault("empty-prompt", "the prompt is empty", "write the prompt, or use text rows")
-    if any("\0" in text for text in texts(row)):
+    if "\0" in "".join(texts(row)):
         yield Fault(
             "nul-character",
             "a text holds the character NUL, which most tokenizers drop",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from tunekit.data import json_text
 from tunekit.data.issues import Fault
@@ -29,6 +29,8 @@ ROLES: Mapping[str, Role] = {
     "observation": "tool",
 }
 """Words of OpenAI, ShareGPT, LLaMA-Factory and Gemini for who speaks."""
+
+_OWN: tuple[str, ...] = get_args(Role)
 
 KEYS = frozenset(
     {
@@ -60,20 +62,21 @@ def turns(value: Any, *, key: str) -> tuple[Message, ...]:
         raise wrong_type(key, value, "a list of turns")
     if not items:
         raise Fault("no-messages", f"{key} is empty", "add the turns, or delete the row")
-    read = [_plain(turn) or _turn(turn, f"{key}[{index}]") for index, turn in enumerate(items)]
-    return tuple(read)
+    return tuple(_turn(turn, f"{key}[{index}]") for index, turn in enumerate(items))
 
 
-def _plain(turn: Any) -> Message | None:
-    """Read a turn of a role and a text, as nearly all are, without looking for more."""
-    if not isinstance(turn, dict) or len(cast("dict[str, Any]", turn)) != 2:
-        return None
-    given = cast("dict[str, Any]", turn)
-    word, content = given.get("role"), given.get("content")
-    if not isinstance(word, str) or not isinstance(content, str) or word == "function_call":
-        return None
-    role = ROLES.get(word)
-    return None if role is None else Message(role=role, content=content)
+def is_plain(value: Any) -> bool:
+    """Say whether turns are of a role and a text alone, in the words that `Message` has."""
+    if type(value) is not list or not value:
+        return False
+    turns: list[Any] = value
+    for turn in turns:
+        if type(turn) is not dict or len(cast("dict[str, Any]", turn)) != 2:
+            return False
+        given = cast("dict[str, Any]", turn)
+        if type(given.get("content")) is not str or given.get("role") not in _OWN:
+            return False
+    return True
 
 
 def _turn(turn: Any, place: str) -> Message:

@@ -236,22 +236,28 @@ def _shape(format: str, row: Row) -> str:
 
 
 def _unread(format: str, row: Raw) -> list[str]:
+    rest = row.keys() - _READ[format]
+    if format == "preference" and "prompt" in row:
+        rest |= row.keys() & {*preferences.ASKED[1:]}
+    # `kind` is what our own files say of a row (`Row.json_line`).
+    if rest and row.get("kind") in get_args(RowKind):
+        rest -= {"kind"}
+    return [*(name for name in row if name in rest), *_inner(format, row)]
+
+
+def _inner(format: str, row: Raw) -> list[str]:
+    """Name the keys of turns that are not read."""
     key = "conversations" if format == "sharegpt" else "messages"
-    turns = as_list(row.get(key)) if key in _READ[format] else None
-    inner = {
+    turns = row.get(key) if key in _READ[format] else None
+    if turns is None or messages.is_plain(turns):
+        return []
+    found = {
         f"{key}[].{name}"
-        for turn in turns or ()
-        if not (type(turn) is dict and turn.keys() <= messages.KEYS)
+        for turn in as_list(turns) or ()
         for name, held in (as_object(turn) or {}).items()
         if held is not None and name not in messages.KEYS
     }
-    # `kind` is what our own files say of a row (`Row.json_line`).
-    own = {"kind"} if row.get("kind") in get_args(RowKind) else frozenset[str]()
-    read = _READ[format]
-    if format == "preference" and "prompt" in row:
-        read = read - {*preferences.ASKED[1:]}
-    unread = (name for name in row if name not in read and name not in own)
-    return [*unread, *sorted(inner)]
+    return sorted(found)
 
 
 def _listed(row: Iterable[str]) -> str:
