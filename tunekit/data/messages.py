@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 from tunekit.data import json_text
 from tunekit.data.issues import Fault
@@ -67,16 +67,16 @@ def turns(value: Any, *, key: str) -> tuple[Message, ...]:
 
 def is_plain(value: Any) -> bool:
     """Say whether turns are of a role and a text alone, in the words that `Message` has."""
-    if type(value) is not list or not value:
-        return False
-    turns: list[Any] = value
-    for turn in turns:
-        if type(turn) is not dict or len(cast("dict[str, Any]", turn)) != 2:
-            return False
-        given = cast("dict[str, Any]", turn)
-        if type(given.get("content")) is not str or given.get("role") not in _OWN:
-            return False
-    return True
+    return value.__class__ is list and bool(value) and all(map(_is_plain_turn, value))
+
+
+def _is_plain_turn(turn: Any) -> bool:
+    return (
+        turn.__class__ is dict
+        and len(turn) == 2
+        and turn.get("content").__class__ is str
+        and turn.get("role") in _OWN
+    )
 
 
 def _turn(turn: Any, place: str) -> Message:

@@ -11,7 +11,7 @@ from typing import Any
 from tunekit.data import dropped
 from tunekit.data.dropped import Dropped
 from tunekit.data.issues import Found, Issue, require
-from tunekit.data.mask import IGNORED, Pair, Tokens, audit, tokenize, tokenize_pair
+from tunekit.data.mask import IGNORED, Pair, Tokens, audit, tokenize_all, tokenize_pair
 from tunekit.data.quality.catalogue import severity
 from tunekit.data.render import read
 from tunekit.data.rows import Completion, Conversation, Preference, Row, Text
@@ -98,11 +98,8 @@ def _notes(
 
 def tokens(rows: Sequence[Row], tokenizer: Any, train_on: str, limit: int | None) -> list[Tokens]:
     """Tokenise rows for supervised training."""
-    return [
-        tokenize(row, tokenizer, train_on=train_on, max_length=limit)
-        for row in rows
-        if isinstance(row, (Conversation, Completion, Text))
-    ]
+    trained = [row for row in rows if isinstance(row, (Conversation, Completion, Text))]
+    return tokenize_all(trained, tokenizer, train_on=train_on, max_length=limit)
 
 
 def pairs(rows: Sequence[Row], tokenizer: Any, limit: int | None) -> list[Pair]:
