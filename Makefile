@@ -57,6 +57,9 @@ generated: $(VENV)/.dev ## Write again what is generated: schema, matrix, checks
 bench: $(VENV)/.dev ## Measure what a CPU can measure
 	@$(BIN)/python benchmarks/imports.py
 	@$(BIN)/python benchmarks/local.py
+	@$(BIN)/python benchmarks/data.py
+	@$(BIN)/python benchmarks/tokens.py
+	@$(BIN)/python benchmarks/malformed.py
 
 # On a machine without an index: make gpu WHEELS=FOLDER, for what its own Python lacks.
 ifdef WHEELS

@@ -1,11 +1,13 @@
 """Reading and checking chat JSONL, beside `datasets` and the Together SDK; a process each.
 
-`python benchmarks/data.py [MEGABYTES]`, 1000 by default.
+`python benchmarks/data.py [MEGABYTES]`, 1000 by default. The Together SDK may have a Python of its
+own: `TOGETHER_PYTHON=/path/to/python`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -64,8 +66,15 @@ def write(path: Path, *, megabytes: int) -> None:
 
 def measure(way: str, source: Path, cache: Path) -> tuple[str, float, int] | None:
     """Give rows, seconds and the peak memory in MB, or None where the package is missing."""
+    apart = "TOGETHER_PYTHON" if "together" in way else ""
     done = subprocess.run(
-        [sys.executable, "-c", FRAME.format(way=way), str(source), str(cache)],
+        [
+            os.environ.get(apart, sys.executable),
+            "-c",
+            FRAME.format(way=way),
+            str(source),
+            str(cache),
+        ],
         capture_output=True,
         text=True,
     )

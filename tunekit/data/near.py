@@ -35,12 +35,12 @@ _LOWEST = int("1" * PERMUTATIONS, 16)
 
 
 class Near:
-    """Finds near copies among texts that are given one by one; 200 bytes are kept of each."""
+    """Finds near copies among texts that are given one by one; 160 bytes are kept of each."""
 
     def __init__(self, threshold: float = THRESHOLD) -> None:
         self._threshold = threshold + MARGIN
         self._signatures = bytearray()
-        self._bands = array("q")
+        self._bands = array("I")
         self._count = 0
 
     def add(self, text: str) -> int:
@@ -54,7 +54,8 @@ class Near:
         )
         self._signatures += bytes((high & 15) << 4 | low & 15 for high, low in pairs)
         step = WIDTH * digest.itemsize
-        self._bands.extend(hash(raw[i * step : (i + 1) * step]) for i in range(BANDS))
+        bands = (hash(raw[i * step : (i + 1) * step]) for i in range(BANDS))
+        self._bands.extend(band & 0xFFFFFFFF for band in bands)
         self._count += 1
         return self._count - 1
 

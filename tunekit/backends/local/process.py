@@ -70,7 +70,8 @@ def _environment(request: dict[str, Any]) -> dict[str, str]:
         # Threads that spin while they wait take the processor from the one they wait for: with
         # anything else running, a matrix product is then up to ten times slower.
         "OMP_WAIT_POLICY": "PASSIVE",
-        "TOKENIZERS_PARALLELISM": "false",
+        "TOKENIZERS_PARALLELISM": "true",
+        "RAYON_NUM_THREADS": threads,
         "PYTHONUNBUFFERED": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TRL_EXPERIMENTAL_SILENCE": "1",

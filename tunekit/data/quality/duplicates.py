@@ -49,6 +49,8 @@ class Duplicates:
 
     def close(self) -> Iterator[Issue]:
         """Name for each near copy the row that it is nearest to."""
+        # The search needs the room: of a gigabyte of chats these are a million.
+        self._first.clear()
         for later, (earlier, similarity) in sorted(self._near.pairs().items()):
             index = self._kept[later]
             yield Issue(
