@@ -23,10 +23,13 @@ DATASETS = """
 import sys, tempfile
 import datasets
 datasets.disable_progress_bars()
-kind = {".csv": "csv", ".parquet": "parquet"}.get(source[source.rfind("."):], "json")
+suffix = source[source.rfind("."):]
+kind = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}.get(suffix, "json")
+more = {"sep": chr(9)} if suffix == ".tsv" else {}
 with tempfile.TemporaryDirectory() as cache:
     try:
-        made = datasets.load_dataset(kind, data_files=source, cache_dir=cache, split="train")
+        made = datasets.load_dataset(kind, data_files=source, cache_dir=cache, split="train",
+                                     **more)
         print("takes", len(made))
     except Exception as error:
         text = f"{error} {error.__cause__}"
@@ -68,7 +71,7 @@ def main() -> None:
             source.write_bytes(content)
             theirs = says(DATASETS, source, sys.executable), says(TOGETHER, source, together)
             print(f"| {name} | {ours(source)} | {theirs[0]} | {theirs[1]} |", flush=True)
-            side = "malformed" if name in CASES else "odd"
+            side = f"{'malformed' if name in CASES else 'odd'} {source.suffix.lstrip('.')}"
             for who, said in zip(tally, theirs, strict=True):
                 tally[who][f"{side} {said.split()[0]}"] += 1
     for who, counts in tally.items():

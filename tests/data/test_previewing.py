@@ -66,13 +66,19 @@ def test_train_on_that_means_nothing_for_the_rows_is_told() -> None:
         data.preview([CHAT], model="/nowhere/at/all")
 
 
+def test_lengths_far_apart_are_counted_in_steps_of_two() -> None:
+    rows = [{"text": "x" * 4 * size} for size in (20, 40, 50, 100, 1000)]
+    made = data.stats(rows)
+    assert made.lengths == {32: 1, 64: 2, 128: 1, 256: 0, 512: 0, 1024: 1}
+
+
 def test_stats_count_rows_tokens_and_languages(tmp_path: Path) -> None:
     rows = [{"prompt": "x" * 40, "completion": "y" * 40}] * 3 + [{"prompt": "a", "completion": "b"}]
     made = data.stats(rows)
     assert (made.rows, made.tokens) == (4, 3 * 20 + 2)
-    assert made.lengths == {16: 1, 32: 3}
+    assert {edge: count for edge, count in made.lengths.items() if count} == {4: 1, 22: 3}
     assert made.percentiles[50] == 20
     assert made.percentiles[100] == 20
     page = made.html(tmp_path / "stats.html").read_text()
-    assert page.count("<rect") == 2
+    assert page.count("<rect") == len(made.lengths) == 10
     assert "<script" not in page

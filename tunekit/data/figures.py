@@ -19,7 +19,8 @@ from tunekit.spec.finetune import Data
 
 WIDTH = 40
 """Characters of the longest bar."""
-_EDGES = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
+BARS = 5
+"""With fewer of them a histogram in steps of two says too little."""
 
 
 class Stats(BaseModel):
@@ -43,21 +44,27 @@ class Stats(BaseModel):
     """Answers by language, where it could be told."""
 
     def __str__(self) -> str:
-        turns = f", {self.turns:.1f} turns each" if self.turns else ""
-        lines = [
-            f"{self.source}: {self.rows:,} {self.kind} rows, read as {self.format}{turns}",
-            f"about {self.tokens:,} tokens; half of the rows have at most "
-            f"{self.percentiles[50]:,}, 95 % {self.percentiles[95]:,}, "
-            f"the longest {self.percentiles[100]:,}",
-            "",
-            "tokens in a row (estimated)",
-        ]
+        lines = [self.head(), "", "tokens in a row (estimated)"]
         most = max(self.lengths.values())
         for edge, count in self.lengths.items():
             bar = "█" * max(1, round(WIDTH * count / most)) if count else ""
             lines.append(f"{'< ' + format(edge, ','):>9} {bar} {count:,}")
+        return "\n".join([*lines, "", self.spoken()])
+
+    def head(self) -> str:
+        """Say how many rows there are, and how long they are."""
+        turns = f", {self.turns:.1f} turns each" if self.turns else ""
+        return (
+            f"{self.source}: {self.rows:,} {self.kind} rows, read as {self.format}{turns}\n"
+            f"about {self.tokens:,} tokens; half of the rows have at most "
+            f"{self.percentiles[50]:,}, 95 % {self.percentiles[95]:,}, "
+            f"the longest {self.percentiles[100]:,}"
+        )
+
+    def spoken(self) -> str:
+        """Say in which languages the answers are."""
         named = (f"{name} {count:,}" for name, count in self.languages.items())
-        return "\n".join([*lines, "", f"answers: {', '.join(named) or 'no language told'}"])
+        return f"answers: {', '.join(named) or 'no language told'}"
 
     def html(self, path: str | Path) -> Path:
         """Write a page with the histogram as a picture; gives its path."""
@@ -98,13 +105,25 @@ def stats(source: Data | str | Any) -> Stats:
 
 
 def _histogram(lengths: Counter[int]) -> dict[int, int]:
-    """Count in steps of two, without empty steps at either end."""
-    last = next((edge for edge in _EDGES if edge > max(lengths)), 2 ** max(lengths).bit_length())
-    edges = sorted({edge for edge in (*_EDGES, last) if edge <= last})
-    first = next(index for index, edge in enumerate(edges) if edge > min(lengths))
+    """Count in steps of two, or, of rows that are all about as long, in equal steps."""
+    shortest, longest = min(lengths), max(lengths)
+    edges = [2**power for power in range(shortest.bit_length(), longest.bit_length() + 1)]
+    if len(edges) < BARS:
+        step = _round((longest - shortest) / (2 * BARS))
+        edges = list(range((shortest // step + 1) * step, longest + step + 1, step))
     below = [sum(n for length, n in lengths.items() if length < edge) for edge in edges]
     counts = [after - before for before, after in zip([0, *below], below, strict=False)]
-    return dict(zip(edges[first:], counts[first:], strict=True))
+    return dict(zip(edges, counts, strict=True))
+
+
+def _round(step: float) -> int:
+    """Give the next of 1, 2, 5, 10, 20, 50 and so on."""
+    size = 1
+    while True:
+        for times in (1, 2, 5):
+            if size * times >= step:
+                return size * times
+        size *= 10
 
 
 def _percentile(lengths: Counter[int], share: int) -> int:
@@ -122,7 +141,7 @@ _STYLE = """
 body { background: var(--ground); color: var(--ink); font: 16px/1.5 system-ui, sans-serif;
   max-width: 45rem; margin: 0 auto; padding: 1rem; }
 svg { width: 100%; height: auto; } text { fill: var(--ink); font: 13px system-ui, sans-serif; }
-rect { fill: var(--bar); } pre { overflow-x: auto; }
+rect { fill: var(--bar); } p { white-space: pre-line; }
 """
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _ROW, _LEFT, _LONGEST = 26, 80, 420
@@ -134,7 +153,9 @@ def _page(made: Stats) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>Data in numbers</title><style>{_STYLE}</style></head><body>\n"
-        f"<h1>Data in numbers</h1>\n{_picture(made)}\n<pre>{html.escape(str(made))}</pre>\n"
+        f"<h1>Data in numbers</h1>\n<p>{html.escape(made.head())}</p>\n"
+        f"<h2>Tokens in a row (estimated)</h2>\n{_picture(made)}\n"
+        f"<p>{html.escape(made.spoken())}</p>\n"
         "</body></html>\n"
     )
 

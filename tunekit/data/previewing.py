@@ -113,7 +113,8 @@ def preview(
     found = recognise(sources.rows(some, issues), issues, wanted=data.format)
     require(issues)
     shown = [part for row in found.rows for part in _shown(row, tokenizer, train_on, max_length)]
-    return Preview(str(getattr(tokenizer, "name_or_path", "")), tuple(shown))
+    name = model if isinstance(model, str) else str(getattr(tokenizer, "name_or_path", ""))
+    return Preview(name, tuple(shown))
 
 
 def _tokenizer(model: str) -> Any:
