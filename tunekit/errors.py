@@ -6,7 +6,9 @@ TunekitError
 │   └── DataError                the rows; carries the issues: file, line, code, fix
 ├── BackendError                 .backend
 │   ├── UnknownBackend (LookupError) · MissingExtra (ImportError) · UnsupportedError
-│   ├── CredentialsError (PermissionError) · QuotaError · RequestRejected
+│   ├── CredentialsError (PermissionError) · RequestRejected
+│   ├── QuotaError
+│   │   └── CostNotAccepted          nothing was bought: the price was not agreed to
 │   ├── BackendDown (ConnectionError)
 │   └── SubmissionUnknown        the provider may have started the job
 ├── RunError                     .run_id
@@ -93,6 +95,17 @@ class CredentialsError(BackendError, PermissionError):
 
 class QuotaError(BackendError):
     """Money or limits; retrying does not help."""
+
+
+class CostNotAccepted(QuotaError):
+    """Nothing was bought: the estimate was not agreed to, or is over what was.
+
+    `estimate` is in US dollars, None where the backend gives none.
+    """
+
+    def __init__(self, message: str, *, backend: str = "", estimate: float | None = None) -> None:
+        super().__init__(message, backend=backend)
+        self.estimate = estimate
 
 
 class RequestRejected(BackendError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -55,7 +55,7 @@ class Acme(Backend):
 
     name: ClassVar[str] = "acme"
     capabilities: ClassVar[Capabilities] = Capabilities(cancel=False, metrics=False)
-    poll_seconds: ClassVar[float] = 0.01
+    poll_seconds: float = field(default=0.01, init=False, repr=False)
 
     power_cut: bool = False
     """Let every job break."""

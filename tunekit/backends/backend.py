@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, NewType, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NewType, Protocol, runtime_checkable
 
 from tunekit.data.profile import Profile
 from tunekit.errors import UnsupportedError
@@ -36,7 +37,7 @@ class Files:
     train_sha256: str
     validation_sha256: str | None
     job: Path
-    """A folder of the run that the backend may fill; managed backends leave it empty."""
+    """A folder of the run that the backend may fill: a local job, or what was sent and bought."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,31 @@ class Update:
     """Why the job failed, in one paragraph."""
     log: str = ""
     """The last lines of its log, when it failed."""
+    hosted: str = ""
+    """The backend's own name of the trained model, where it keeps one."""
+    used: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the backend says it really used: alpha, rate, epochs, tokens, cost."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recalled:
+    """A job that was made elsewhere, as far as the backend tells."""
+
+    spec: Mapping[str, Any]
+    """Wishes that make a `FineTune`."""
+    request: Mapping[str, Any]
+    """What the backend got."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """How an endpoint stands."""
+
+    state: Literal["starting", "ready", "failed", "gone"]
+    model: str
+    """The name to call it by."""
+    native: str = ""
+    """The backend's own word for the state."""
 
 
 @runtime_checkable
@@ -64,7 +90,7 @@ class Backend(Protocol):
 
     name: ClassVar[str]
     capabilities: ClassVar[Capabilities] = Capabilities()
-    poll_seconds: ClassVar[float] = 10.0
+    poll_seconds: float = 10.0
     """How long to wait between two polls of a running job."""
 
     @abstractmethod
@@ -95,3 +121,30 @@ class Backend(Protocol):
     def resume(self, job_id: JobId) -> JobId:
         """Take up a job that stopped before its end, from its last good checkpoint."""
         raise UnsupportedError(f"{self.name} cannot resume a job", backend=self.name)
+
+    def recall(self, job_id: JobId) -> Recalled:
+        """Say what a job was made with, for a run that is rebuilt from its id."""
+        raise UnsupportedError(
+            f"{self.name} tells nothing of jobs that were made elsewhere", backend=self.name
+        )
+
+    def deploy(self, job_id: JobId, key: str) -> str:
+        """Begin to serve the model of a job that has succeeded: at most one endpoint per key.
+
+        Gives the id of the endpoint; `serving` says when it is ready.
+        """
+        raise UnsupportedError(f"{self.name} serves no models", backend=self.name)
+
+    def serving(self, endpoint: str) -> Serving:
+        """Say how an endpoint stands."""
+        raise UnsupportedError(f"{self.name} serves no models", backend=self.name)
+
+    def undeploy(self, endpoint: str) -> None:
+        """Stop serving; harmless when it is over."""
+        raise UnsupportedError(f"{self.name} serves no models", backend=self.name)
+
+    def chat(
+        self, model: str, messages: Sequence[Mapping[str, Any]], *, max_new_tokens: int = 128
+    ) -> str:
+        """Ask a served model, greedily; gives the text of its answer."""
+        raise UnsupportedError(f"{self.name} serves no models", backend=self.name)

@@ -42,7 +42,7 @@ class Plan(BaseModel):
     `request` is exactly what the backend gets; it and everything here is JSON.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
 
     backend: str
     model: str
@@ -52,6 +52,8 @@ class Plan(BaseModel):
     changes: tuple[Change, ...] = ()
     estimates: tuple[Estimate, ...] = ()
     warnings: tuple[str, ...] = ()
+    max_cost: float | None = None
+    """The most that may be spent, in US dollars, as far as somebody has agreed to anything."""
 
     @property
     def unsupported(self) -> tuple[Change, ...]:

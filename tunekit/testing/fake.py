@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -77,7 +77,7 @@ class FakeBackend(Backend):
 
     name: ClassVar[str] = "fake"
     capabilities: ClassVar[Capabilities] = Capabilities(resume=True)
-    poll_seconds: ClassVar[float] = 0.01
+    poll_seconds: float = field(default=0.01, init=False, repr=False)
 
     steps: int = 3
     outcome: Literal["succeeded", "failed"] = "succeeded"

@@ -39,7 +39,7 @@ class Local(Backend):
 
     name: ClassVar[str] = "local"
     capabilities: ClassVar[Capabilities] = Capabilities(resume=True)
-    poll_seconds: ClassVar[float] = 0.2
+    poll_seconds: float = field(default=0.2, init=False, repr=False)
 
     engine: Literal["auto", "peft", "unsloth"] = "auto"
     """Who trains: TRL and PEFT, or Unsloth. "auto": Unsloth on CUDA where it is installed."""
