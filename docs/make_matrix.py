@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 import tunekit as tk
@@ -42,7 +43,7 @@ def plans(backend: tk.Local) -> dict[str, Plan]:
 
 
 def _profile(spec: tk.FineTune) -> Profile:
-    kind = "preference" if spec.objective.type == "dpo" else "conversation"
+    kind = "conversation" if isinstance(spec.objective, tk.SFT) else "preference"
     return Profile(
         source="rows.jsonl",
         format=kind,
@@ -111,8 +112,17 @@ def _cell(field: str, every: dict[str, Plan]) -> str:
         return "yes"
     parts = []
     for answer, names in answers.items():
-        parts.append(answer if len(names) == len(every) else f"{answer} ({', '.join(names)})")
+        parts.append(answer if len(names) == len(every) else f"{answer} ({_with(names, every)})")
     return "; ".join(parts)
+
+
+def _with(names: list[str], every: Iterable[str]) -> str:
+    """Name the methods, or the objectives, where that says it all."""
+    for side in (0, 1):
+        kinds = dict.fromkeys(name.split(" with ")[side] for name in names)
+        if names == [name for name in every if name.split(" with ")[side] in kinds]:
+            return ", ".join(kinds)
+    return ", ".join(names)
 
 
 def page() -> str:

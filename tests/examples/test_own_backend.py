@@ -38,7 +38,8 @@ class TestWorkshop(BackendContract):
         {
             *(f"method.{name}" for name in QLoRA.model_fields),
             *(f"training.{name}" for name in Training.model_fields),
-            *("objective.beta", "objective.train_on"),
+            *("objective.beta", "objective.gamma", "objective.train_on"),
+            *("objective.length_normalized", "objective.sft_weight"),
         }
     )
 

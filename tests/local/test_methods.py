@@ -22,7 +22,7 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize("objective", ["sft", "dpo"])
+@pytest.mark.parametrize("objective", ["sft", "dpo", "simpo", "orpo"])
 @pytest.mark.parametrize(
     "method",
     [
@@ -36,7 +36,7 @@ PAIRS = [
 def test_a_method_and_an_objective_learn_and_load_again(
     tmp_path: Path, method: dict[str, Any], objective: str
 ) -> None:
-    rows = PAIRS if objective == "dpo" else chats(36)
+    rows = chats(36) if objective == "sft" else PAIRS
     spec = small(
         tmp_path,
         data=rows,

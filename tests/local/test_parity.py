@@ -24,7 +24,7 @@ def _sentence(pick: random.Random) -> str:
 
 
 def _rows(objective: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Give the rows for TRL and for us: the same turns."""
+    """Give the rows for TRL and for us: the same turns, or the same texts."""
     pick = random.Random(3)
     plain: list[dict[str, Any]] = []
     ours: list[dict[str, Any]] = []
@@ -33,13 +33,27 @@ def _rows(objective: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         answer, worse = (
             [{"role": "assistant", "content": _sentence(pick)}] for _ in ("chosen", "rejected")
         )
-        if objective == "dpo":
+        if objective in ("simpo", "orpo"):
+            better, worse = f" {answer[0]['content']}", f" {worse[0]['content']}"
+            plain.append({"prompt": prompt[0]["content"], "chosen": better, "rejected": worse})
+            ours.append(plain[-1])
+        elif objective != "sft":
             plain.append({"prompt": prompt, "chosen": answer, "rejected": worse})
             ours.append(plain[-1])
         else:
             plain.append({"prompt": prompt, "completion": answer})
             ours.append({"messages": prompt + answer})
     return plain, ours
+
+
+OBJECTIVES: dict[str, Any] = {
+    "sft": "sft",
+    "dpo": "dpo",
+    "normalized": tk.DPO(length_normalized=True, sft_weight=0.5),
+    "simpo": tk.SimPO(beta=2.5, gamma=1.4),
+    "orpo": tk.ORPO(beta=0.25),
+}
+"""By the name that the plain script knows."""
 
 
 def _theirs(
@@ -59,7 +73,7 @@ def _theirs(
         ],
         capture_output=True,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TRL_EXPERIMENTAL_SILENCE": "1"},
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -74,7 +88,7 @@ def _ours(folder: Path, rows: list[dict[str, Any]], objective: str, quantized: b
         model=folder / "model",
         data=rows,
         method=method,
-        objective=objective,
+        objective=OBJECTIVES[objective],
         training={
             "max_steps": 20,
             "batch_size": 4,
@@ -100,8 +114,15 @@ def _ours(folder: Path, rows: list[dict[str, Any]], objective: str, quantized: b
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("objective", "quantized", "tolerance"),
-    [("sft", False, 1e-5), ("dpo", False, 1e-5), ("sft", True, 1e-3)],
-    ids=["SFT with LoRA", "DPO with LoRA", "SFT with QLoRA"],
+    [
+        ("sft", False, 1e-5),
+        ("dpo", False, 1e-5),
+        ("normalized", False, 1e-5),
+        ("simpo", False, 1e-5),
+        ("orpo", False, 1e-5),
+        ("sft", True, 1e-3),
+    ],
+    ids=["SFT", "DPO", "length-normalised RPO", "SimPO", "ORPO", "SFT with QLoRA"],
 )
 def test_the_losses_of_twenty_steps_equal_those_of_a_plain_trl_script(
     tmp_path: Path, objective: str, quantized: bool, tolerance: float

@@ -113,14 +113,40 @@ def test_lora_and_qlora_take_the_same_rate() -> None:
         (LLAMA_1B, "dpo", "lora", 1e-5, 1e-5),
         (LLAMA_8B, "dpo", "qlora", 1e-5, 1e-5),
         (LLAMA_65B, "dpo", "lora", 5e-6, 1e-5),
+        # Length-normalised DPO and RPO are trained like DPO: Tulu 3 8B took 5e-7.
+        (LLAMA_8B, {"type": "dpo", "length_normalized": True}, "full", 5e-7, 5e-7),
+        # princeton-nlp/SimPO: grid 3e-7 to 1e-6 at 7 to 8 billion; 1e-5 makes models incoherent.
+        (SMOL, "simpo", "full", 1e-6, 1e-6),
+        (LLAMA_8B, "simpo", "full", 3e-7, 1e-6),
+        (LLAMA_65B, "simpo", "full", 3e-7, 3e-7),
+        (LLAMA_8B, "simpo", "lora", 3e-6, 1e-5),
+        # arXiv 2403.07691 8e-6; xfactlab/orpo and alignment-handbook 5e-6 at 7 and 141 billion.
+        (SMOL, "orpo", "full", 8e-6, 8e-6),
+        (LLAMA_8B, "orpo", "full", 5e-6, 5e-6),
+        (LLAMA_65B, "orpo", "full", 5e-6, 5e-6),
+        (LLAMA_8B, "orpo", "qlora", 5e-5, 5e-5),
     ],
 )
 def test_the_rate_of_tables_is_that_of_the_recipes(
     model: Model, objective: Any, method: Any, low: float, high: float
 ) -> None:
-    kind = "preference" if objective == "dpo" else "conversation"
+    kind = "conversation" if objective == "sft" else "preference"
     value = rate(model, objective=objective, method=method, profile=rows(60_000, kind=kind))
     assert low <= value <= high
+
+
+@pytest.mark.parametrize("objective", ["dpo", "simpo", "orpo"])
+@pytest.mark.parametrize("model", [SMOL, LLAMA_3B, LLAMA_8B, LLAMA_65B])
+def test_an_adapter_for_preferences_takes_ten_to_twenty_times_the_rate_of_all_weights(
+    model: Model, objective: Any
+) -> None:
+    # Schulman 2025: about ten times, over all sizes.
+    pairs = rows(60_000, kind="preference")
+    lora, full = (
+        rate(model, objective=objective, method=method, profile=pairs)
+        for method in ("lora", "full")
+    )
+    assert 9.9 <= lora / full <= 20.1
 
 
 @pytest.mark.parametrize("alpha", [8.0, 16.0, 64.0, 128.0])
@@ -194,10 +220,11 @@ def test_the_batch_shrinks_until_there_are_a_hundred_steps(count: int, batch: in
     assert picked(profile=rows(count))["training.batch_size"] == batch
 
 
+@pytest.mark.parametrize("objective", ["dpo", "simpo", "orpo"])
 @pytest.mark.parametrize(("count", "batch"), [(60_000, 64), (3300, 32), (600, 8), (100, 8)])
-def test_the_batch_of_pairs_is_four_times_as_large(count: int, batch: int) -> None:
+def test_the_batch_of_pairs_is_four_times_as_large(count: int, batch: int, objective: Any) -> None:
     pairs = rows(count, kind="preference")
-    assert picked(profile=pairs, objective="dpo")["training.batch_size"] == batch
+    assert picked(profile=pairs, objective=objective)["training.batch_size"] == batch
 
 
 def test_the_batch_is_shared_evenly_by_the_devices() -> None:

@@ -50,9 +50,16 @@ METHODS = st.one_of(
     tagged("qlora", quantization=st.just("int8"), double_quantization=st.just(False)),
 )
 OBJECTIVES = st.one_of(
-    st.sampled_from(["sft", "dpo"]),
+    st.sampled_from(["sft", "dpo", "simpo", "orpo"]),
     tagged("sft", train_on=st.sampled_from(["auto", "assistant", "completion", "all"])),
-    tagged("dpo", beta=st.floats(1e-6, 100)),
+    tagged(
+        "dpo",
+        beta=st.floats(1e-6, 100),
+        length_normalized=st.booleans(),
+        sft_weight=st.floats(0, 100),
+    ),
+    tagged("simpo", beta=st.floats(1e-6, 100), gamma=st.floats(0, 100)),
+    tagged("orpo", beta=st.floats(1e-6, 100)),
 )
 TRAINING = some(
     epochs=st.floats(0.01, 1000) | st.integers(1, 1000) | AUTO,

@@ -12,7 +12,7 @@ import pytest
 from tunekit.errors import SpecError
 from tunekit.spec.finetune import Data, FineTune
 from tunekit.spec.methods import Full, LoRA, QLoRA
-from tunekit.spec.objectives import DPO, SFT
+from tunekit.spec.objectives import DPO, ORPO, SFT, SimPO
 from tunekit.spec.training import Training
 
 PYTHON_MISTAKES: list[tuple[type, dict[str, Any], str]] = [
@@ -28,6 +28,19 @@ PYTHON_MISTAKES: list[tuple[type, dict[str, Any], str]] = [
     (LoRA, {"target_modules": []}, "must be 'all-linear' or a list of names, not []"),
     (QLoRA, {"quantization": "int4"}, "quantization: must be 'nf4' or 'int8', not 'int4'"),
     (DPO, {"beta": -0.1}, "beta: must be greater than 0, not -0.1"),
+    (DPO, {"sft_weight": -1}, "sft_weight: must be at least 0, not -1"),
+    (
+        DPO,
+        {"gamma": 0.5},
+        "gamma: unknown key; it belongs to type 'simpo': write type: simpo",
+    ),
+    (SimPO, {"gamma": -0.5}, "gamma: must be at least 0, not -0.5"),
+    (
+        SimPO,
+        {"sft_weight": 0.1},
+        "sft_weight: unknown key; it belongs to type 'dpo': write type: dpo",
+    ),
+    (ORPO, {"beta": 0}, "beta: must be greater than 0, not 0"),
     (Training, {"learning_rate": 2}, "learning_rate: 2 is larger than any rate that trains"),
     (Training, {"learning_rate": math.nan}, "must be a finite number or 'auto', not nan"),
     (Training, {"packing": 1}, "packing: must be true or false, not 1"),
@@ -95,3 +108,17 @@ def test_the_error_survives_pickling_with_its_problems() -> None:
         "trainin: unknown key; did you mean 'training'?",
         "methd: unknown key; did you mean 'method'?",
     )
+
+
+def test_the_beta_of_dpo_follows_the_length_normalisation_until_it_is_set() -> None:
+    # Rafailov et al. 0.1; Tulu 3, which normalises by length, 5 (open-instruct, docs/tulu3.md).
+    assert DPO().beta == 0.1
+    normalized = DPO(length_normalized=True)
+    assert normalized.beta == 5
+    assert "beta" not in normalized.model_fields_set
+    assert DPO(length_normalized=True, beta=0.3).beta == 0.3
+
+
+def test_the_margin_of_simpo_is_half_of_its_beta_as_its_authors_advise() -> None:
+    assert SimPO().gamma / SimPO().beta == 0.5
+    assert (SimPO().beta, ORPO().beta) == (2.0, 0.1)

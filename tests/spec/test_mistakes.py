@@ -172,6 +172,18 @@ MISTAKES = {
         "objective: {type: sft, beta: 0.1}\n",
         "run.yaml:3: objective.beta: unknown key; it belongs to type 'dpo': write type: dpo",
     ),
+    "a margin under dpo": body(
+        "objective: {type: dpo, gamma: 0.5}\n",
+        "run.yaml:3: objective.gamma: unknown key; it belongs to type 'simpo': write type: simpo",
+    ),
+    "no strength of simpo": body(
+        "objective:\n  type: simpo\n  beta: 0\n",
+        "run.yaml:5: objective.beta: must be greater than 0, not 0",
+    ),
+    "a typo in the objective's name": body(
+        "objective: sipmo\n",
+        "run.yaml:3: objective: unknown type 'sipmo'; did you mean 'simpo'?",
+    ),
     "one module as text": body(
         "method: {type: lora, target_modules: q_proj}\n",
         "run.yaml:3: method.target_modules: must be 'all-linear' or a list, not 'q_proj'",

@@ -14,7 +14,7 @@ from tunekit.planning.machine import Machine
 from tunekit.planning.memory import CONTEXT, MARGIN, rank_parameters, shape, training_bytes
 from tunekit.planning.plan import Change
 from tunekit.spec.finetune import FineTune
-from tunekit.spec.objectives import DPO
+from tunekit.spec.objectives import SFT
 
 FEWEST_STEPS = 100
 """Optimizer steps that a run should have; a smaller batch is the first means to that."""
@@ -58,7 +58,7 @@ class _Picks:
 
     @property
     def pairs(self) -> bool:
-        return isinstance(self.spec.objective, DPO)
+        return not isinstance(self.spec.objective, SFT)
 
     @property
     def sequences(self) -> int:

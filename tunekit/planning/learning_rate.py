@@ -9,7 +9,7 @@ from tunekit.models import Model
 from tunekit.planning.plan import Change
 from tunekit.spec.finetune import FineTune
 from tunekit.spec.methods import Full
-from tunekit.spec.objectives import DPO
+from tunekit.spec.objectives import SFT
 
 ALPHA = 32
 """The alpha that the rates for adapters assume; a rate acts through rate x alpha."""
@@ -26,12 +26,21 @@ _DPO_FULL = "alignment-handbook; arXiv 2405.14734"
 _DPO_LORA = "tinker-cookbook; alignment-handbook"
 
 
-_ROWS: dict[tuple[bool, bool], tuple[tuple[tuple[float, float], ...], str]] = {
-    (True, True): (((5e9, 1e-6), (math.inf, 5e-7)), _DPO_FULL),
-    (True, False): (((2e10, 1e-5), (math.inf, 5e-6)), _DPO_LORA),
-    (False, True): (((1e9, 5e-5), (5e9, 2e-5), (2e10, 1e-5), (math.inf, 5e-6)), _FULL),
+# The papers of SimPO and ORPO train all weights; an adapter takes ten times their rate.
+_SIMPO = "arXiv 2405.14734"
+_ORPO = "arXiv 2403.07691; xfactlab/orpo; alignment-handbook"
+_TENFOLD = f"x 10 for an adapter: {REGRET}"
+
+_ROWS: dict[tuple[str, bool], tuple[tuple[tuple[float, float], ...], str]] = {
+    ("sft", True): (((1e9, 5e-5), (5e9, 2e-5), (2e10, 1e-5), (math.inf, 5e-6)), _FULL),
+    ("dpo", True): (((5e9, 1e-6), (math.inf, 5e-7)), _DPO_FULL),
+    ("dpo", False): (((2e10, 1e-5), (math.inf, 5e-6)), _DPO_LORA),
+    ("simpo", True): (((5e9, 1e-6), (2e10, 5e-7), (math.inf, 3e-7)), _SIMPO),
+    ("simpo", False): (((5e9, 1e-5), (2e10, 5e-6), (math.inf, 3e-6)), f"{_SIMPO}; {_TENFOLD}"),
+    ("orpo", True): (((5e9, 8e-6), (math.inf, 5e-6)), _ORPO),
+    ("orpo", False): (((5e9, 8e-5), (math.inf, 5e-5)), f"{_ORPO}; {_TENFOLD}"),
 }
-"""By (pairs, all weights): the rate up to a number of parameters, at the usual batch."""
+"""By objective and whether all weights are trained: the rate up to a number of parameters."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ def learning_rate(
 
 
 def _by_table(spec: FineTune) -> bool:
-    return isinstance(spec.method, Full) or isinstance(spec.objective, DPO)
+    return isinstance(spec.method, Full) or not isinstance(spec.objective, SFT)
 
 
 def _rule(model: Model, *, batch: int, steps: int) -> Rate:
@@ -102,13 +111,13 @@ def _family(family: str | None) -> str:
 
 
 def _table(spec: FineTune, model: Model) -> Rate:
-    """Give the rate of full fine-tuning, or of DPO, by the size of the model."""
-    pairs, full = isinstance(spec.objective, DPO), isinstance(spec.method, Full)
-    rows, source = _ROWS[pairs, full]
+    """Give the rate of full fine-tuning, or of preferences, by the size of the model."""
+    full = isinstance(spec.method, Full)
+    rows, source = _ROWS[spec.objective.type, full]
     parameters = model.parameters or 8e9
     value = next(rate for limit, rate in rows if parameters <= limit)
     size = f"{parameters / 1e9:.2g} billion parameters"
     size += "" if model.parameters else " (taken, the size is unknown)"
-    objective, method = spec.objective.type.upper(), "all weights" if full else "an adapter"
+    objective, method = type(spec.objective).__name__, "all weights" if full else "an adapter"
     what = f"{value:g} is usual for {objective} of {method} at {size}"
     return Rate(value, what + ("" if full else f" and alpha {ALPHA}"), source)

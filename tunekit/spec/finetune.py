@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from tunekit.errors import SpecError
 from tunekit.spec.evaluation import Evaluation, Output
 from tunekit.spec.methods import Full, LoRA, Method, MethodName, QLoRA
-from tunekit.spec.objectives import DPO, SFT, Objective, ObjectiveName
+from tunekit.spec.objectives import DPO, ORPO, SFT, Objective, ObjectiveName, SimPO
 from tunekit.spec.strict import Auto, Strict, below
 from tunekit.spec.training import Training
 
@@ -131,7 +131,7 @@ class FineTune(Strict):
     method: Method = LoRA()
     """How the weights change: "lora", "qlora" or "full", or an object with settings."""
     objective: Objective = SFT()
-    """What is rewarded: "sft" or "dpo", or an object with settings."""
+    """What is rewarded: "sft", "dpo", "simpo" or "orpo", or an object with settings."""
     training: Training = Training()
     """Epochs, batch, learning rate and the rest."""
     validation: Annotated[
@@ -155,7 +155,7 @@ class FineTune(Strict):
             model: str | PathLike[str],
             data: Source | Data | Mapping[str, Any],
             method: Full | LoRA | QLoRA | MethodName | Mapping[str, Any] = ...,
-            objective: SFT | DPO | ObjectiveName | Mapping[str, Any] = ...,
+            objective: SFT | DPO | SimPO | ORPO | ObjectiveName | Mapping[str, Any] = ...,
             training: Training | Mapping[str, Any] = ...,
             validation: float | Auto | Source | Data | Mapping[str, Any] | None = ...,
             evaluation: Evaluation | Mapping[str, Any] = ...,

@@ -14,7 +14,7 @@ from tunekit.planning.machine import Machine
 from tunekit.planning.plan import Change, Plan
 from tunekit.spec.finetune import FineTune
 from tunekit.spec.methods import Full, QLoRA
-from tunekit.spec.objectives import DPO
+from tunekit.spec.objectives import DPO, ORPO, SFT, SimPO
 
 PADDING_FREE = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "smollm3"})
 """Families whose attention is kept apart by position ids, without FlashAttention."""
@@ -43,9 +43,9 @@ def build(
         "model": _model(use, spec, machine),
         "peft": _peft(use, spec),
         "data": {
-            "train_on": "completion"
-            if isinstance(spec.objective, DPO)
-            else use.take("objective.train_on"),
+            "train_on": use.take("objective.train_on")
+            if isinstance(spec.objective, SFT)
+            else "completion",
             "max_length": use.take("training.max_length"),
             "checks": dict(spec.data.checks),
             "drop": list(spec.data.drop),
@@ -56,18 +56,22 @@ def build(
     for field in ("data", "validation", "output"):
         use.hold(field)
     use.hold("extra")
-    if engine.used == "unsloth" and machine.device == "cpu":
-        _unsloth_on_cpu(use, spec)
+    if engine.used == "unsloth":
+        _unsloth(use, spec, machine.device)
     _merge(request, spec.extra.get("local", {}))
     return use.close(request, backend="local", data=data)
 
 
-def _unsloth_on_cpu(use: Ledger, spec: FineTune) -> None:
-    """Refuse what Unsloth's CPU path does not claim: it trains LoRA and full, with SFT."""
-    if isinstance(spec.method, QLoRA):
+def _unsloth(use: Ledger, spec: FineTune, device: str) -> None:
+    """Refuse what Unsloth does not claim; its CPU path trains LoRA and full, with SFT."""
+    objective = spec.objective
+    if isinstance(spec.method, QLoRA) and device == "cpu":
         use.refuse_value("method.type", "qlora", "Unsloth trains no quantised base on a CPU")
-    if isinstance(spec.objective, DPO):
-        use.refuse_value("objective.type", "dpo", "Unsloth's CPU path trains by SFT only")
+    if not isinstance(objective, SFT) and device == "cpu":
+        use.refuse_value("objective.type", objective.type, "Unsloth's CPU path trains by SFT only")
+    elif isinstance(objective, (SimPO, ORPO)):
+        reason = "its loss is computed over TRL's DPOTrainer, which Unsloth replaces"
+        use.refuse_value("objective.type", objective.type, reason)
 
 
 def _threads(machine: Machine) -> Change:
@@ -129,7 +133,7 @@ def _trainer(
 ) -> dict[str, Any]:
     """Give the keyword arguments of TRL's SFTConfig or DPOConfig."""
     batch = use.take("training.batch_size")
-    pairs = isinstance(spec.objective, DPO)
+    pairs = not isinstance(spec.objective, SFT)
     portion = split_batch(
         batch, longest=data.longest * (2 if pairs else 1), devices=devices, device=machine.device
     )
@@ -164,16 +168,30 @@ def _trainer(
         "save_steps": use.take("training.checkpoint_steps"),
         "optim": "adamw_torch_fused",
     }
-    own = _dpo(use) if pairs else _sft(use, model, size)
+    own = _preference(use, spec) if pairs else _sft(use, model, size)
     return {**common, **own}
 
 
-def _dpo(use: Ledger) -> dict[str, Any]:
+def _preference(use: Ledger, spec: FineTune) -> dict[str, Any]:
     if use.value("training.packing"):
         use.refuse("training.packing", "pairs of answers cannot be packed")
     else:
         use.take("training.packing")
-    return {"beta": use.take("objective.beta"), "loss_type": ["sigmoid"], "max_length": None}
+    wanted: dict[str, Any] = {"beta": use.take("objective.beta"), "max_length": None}
+    if isinstance(spec.objective, SimPO):
+        wanted["gamma"] = use.take("objective.gamma")
+    if isinstance(spec.objective, DPO):
+        wanted.update(_dpo(use))
+    return wanted
+
+
+def _dpo(use: Ledger) -> dict[str, Any]:
+    """Give TRL's list of losses, weighted where there is more than one."""
+    losses = ["sigmoid_norm" if use.take("objective.length_normalized") else "sigmoid"]
+    weight = use.take("objective.sft_weight")
+    if not weight:
+        return {"loss_type": losses}
+    return {"loss_type": [*losses, "sft"], "loss_weights": [1.0, weight]}
 
 
 def _sft(use: Ledger, model: Model, size: int) -> dict[str, Any]:

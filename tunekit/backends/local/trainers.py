@@ -13,30 +13,31 @@ from typing import Any
 from datasets import Dataset
 from transformers import set_seed
 from trl.trainer.dpo_config import DPOConfig
-from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from tunekit.backends.local.job import Job
+from tunekit.backends.local.losses import ORPO, PreparedDPO, SimPO, SimPOConfig
 from tunekit.backends.local.models import locate
 from tunekit.backends.local.reporter import Reporter
 from tunekit.backends.local.rows import TrainingRows
 
-
-class _PreparedDPO(DPOTrainer):  # type: ignore[misc]
-    """DPOTrainer over rows that hold token ids already."""
-
-    def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-        return dataset
+_TRAINERS: dict[str, tuple[Any, Any]] = {
+    "sft": (SFTConfig, SFTTrainer),
+    "dpo": (DPOConfig, PreparedDPO),
+    "simpo": (SimPOConfig, SimPO),
+    "orpo": (DPOConfig, ORPO),
+}
+"""By objective: the config and the trainer."""
 
 
 def build(job: Job, request: dict[str, Any], model: Any, tokenizer: Any, data: TrainingRows) -> Any:
     """Make the trainer of the request's objective."""
-    dpo = request["objective"] == "dpo"
-    args = _arguments(DPOConfig if dpo else SFTConfig, job, request)
+    config, trainer = _TRAINERS[request["objective"]]
+    args = _arguments(config, job, request)
     # After loading, which may draw random numbers, and right before adapters are initialised.
     set_seed(args.seed)
-    return (_PreparedDPO if dpo else SFTTrainer)(
+    return trainer(
         model=model,
         args=args,
         train_dataset=Dataset.from_dict(data.columns),
