@@ -80,6 +80,11 @@ gpu: $(GPU_READY) ## Tests and benchmarks that need a CUDA device
 	@.venv-gpu/bin/python -m pip -qq install --no-index --no-deps $^
 	@touch $@
 
+.PHONY: live
+live: $(VENV)/.dev ## Buy one small job: TUNEKIT_LIVE=together make live, with the keys in the environment
+	@: $${TUNEKIT_LIVE:?name the provider: TUNEKIT_LIVE=together make live}
+	@$(BIN)/python -m pytest -q -m live tests/live
+
 .PHONY: test-unsloth
 test-unsloth: $(VENV)/.dev $(UNSLOTH_VENV)/.ready ## The worker under Unsloth, in an environment of its own
 	@TUNEKIT_UNSLOTH_PYTHON="$(CURDIR)/$(UNSLOTH_VENV)/bin/python" $(BIN)/python -m pytest -q -m unsloth

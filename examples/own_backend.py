@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ STATES = dict(zip(WORDS, tk.JobState, strict=True))
 class Workshop(tk.Backend):
     name: ClassVar[str] = "workshop"
     capabilities: ClassVar[tk.Capabilities] = tk.Capabilities(metrics=False)
-    poll_seconds: ClassVar[float] = 0.1
+    poll_seconds: float = field(default=0.1, init=False, repr=False)
     power: bool = True
 
     def plan(self, spec: tk.FineTune, model: Any, data: Any) -> tk.Plan:

@@ -55,6 +55,12 @@ class Record(BaseModel):
     """Name of the error class that tells this failure apart, if there is one."""
     log: str = ""
     ended: float | None = None
+    hosted: str = ""
+    """The backend's own name of the trained model."""
+    used: dict[str, Any] = {}
+    """What the backend says it really used."""
+    endpoint: str | None = None
+    """Where the model is served, while it is."""
 
 
 class RunFolder:
@@ -124,6 +130,15 @@ class RunFolder:
             yield record
             if record != before:
                 self.write(record)
+
+    @contextmanager
+    def fetching(self) -> Generator[bool, None, None]:
+        """Be the only process that brings the result home; gives False where another one does."""
+        try:
+            with locked(self.path / ".fetch", timeout=0):
+                yield True
+        except Locked:
+            yield False
 
     def append(self, record: Record, events: Sequence[Event]) -> None:
         """Add events; a crash before the record is written leaves no doubled lines."""

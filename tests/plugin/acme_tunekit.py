@@ -5,9 +5,10 @@ It keeps its jobs in a folder; each look at a job brings it one state further.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -45,6 +46,7 @@ REFUSED = (
     *("method.double_quantization", "objective.train_on", "training.max_steps"),
     *("training.scheduler", "training.packing", "training.weight_decay"),
     *("training.max_grad_norm", "training.seed"),
+    *("objective.length_normalized", "objective.sft_weight", "objective.gamma"),
 )
 DROPPED = ("training.dtype", "training.gradient_checkpointing", "training.checkpoint_steps")
 
@@ -55,7 +57,7 @@ class Acme(Backend):
 
     name: ClassVar[str] = "acme"
     capabilities: ClassVar[Capabilities] = Capabilities(cancel=False, metrics=False)
-    poll_seconds: float = field(default=0.01, init=False, repr=False)
+    poll_seconds: float = dataclasses.field(default=0.01, init=False, repr=False)
 
     power_cut: bool = False
     """Let every job break."""

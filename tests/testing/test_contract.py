@@ -57,7 +57,7 @@ def test_every_check_is_collected_for_every_backend(request: pytest.FixtureReque
     ]
 
     assert TestFakeBackend in classes
-    assert set(Counter(classes).values()) == {BackendContract.COLLECTED}
+    assert [kind for kind, count in Counter(classes).items() if count != kind.COLLECTED] == []
 
 
 @pytest.mark.parametrize("kind", [*members("method"), *members("objective")])

@@ -74,6 +74,16 @@ Strict = Annotated[
         help="Stop when the backend cannot honour a setting, or go on without it.",
     ),
 ]
+MaxCost = Annotated[
+    float | None,
+    typer.Option(
+        "--max-cost",
+        min=0,
+        metavar="DOLLARS",
+        help="What a service may charge, in US dollars; inf agrees to anything.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Detach = Annotated[
     bool, typer.Option("--detach", "-d", help="Return at once; the job goes on by itself.")

@@ -1,6 +1,9 @@
-"""Commands that begin something: run, plan, resume."""
+"""Commands that begin something: run, plan, resume, attach."""
 
 from __future__ import annotations
+
+import sys
+from typing import Annotated
 
 import typer
 
@@ -10,13 +13,17 @@ from tunekit.cli.options import (
     AsJson,
     BackendName,
     Detach,
+    MaxCost,
     Overrides,
     RunId,
     SpecFile,
     Strict,
     Timeout,
 )
-from tunekit.running import run as life
+from tunekit.errors import CostNotAccepted
+from tunekit.running import start
+from tunekit.running.attach import attach as take_up
+from tunekit.running.run import Run, get
 from tunekit.spec.document import load
 
 
@@ -25,14 +32,22 @@ def run(
     backend: BackendName = None,
     overrides: Overrides = None,
     strict: Strict = True,
+    max_cost: MaxCost = None,
     detach: Detach = False,
     timeout: Timeout = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start a fine-tune, show its progress, and compare the model before and after."""
+    """Start a fine-tune, show its progress, and compare the model before and after.
+
+    What costs money is bought within --max-cost, or after a question in a terminal.
+    """
     document = load(spec, overrides or ())
+    chosen = backend or document.backend
     with output.warned():
-        started = life.submit(document.spec, backend or document.backend, strict=strict)
+        try:
+            started = start.submit(document.spec, chosen, strict=strict, max_cost=max_cost)
+        except CostNotAccepted as refused:
+            started = _asked(refused)
     if not as_json:
         output.show(started.plan)
     if detach:
@@ -53,7 +68,7 @@ def plan(
     Exits with 3 when the backend cannot honour a setting, unless --no-strict is given.
     """
     document = load(spec, overrides or ())
-    made = life.plan(document.spec, backend or document.backend)
+    made = start.plan(document.spec, backend or document.backend)
     if as_json:
         output.emit(made.model_dump(mode="json"))
     else:
@@ -63,17 +78,50 @@ def plan(
 
 
 def resume(
-    run: RunId, detach: Detach = False, timeout: Timeout = None, as_json: AsJson = False
+    run: RunId,
+    max_cost: MaxCost = None,
+    detach: Detach = False,
+    timeout: Timeout = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Take up a run that failed or was cancelled, from its last good checkpoint."""
-    resumed = life.get(run).resume()
+    """Take up a run that failed, was cancelled, or was not bought yet."""
+    try:
+        resumed = get(run).resume(max_cost=max_cost)
+    except CostNotAccepted as refused:
+        resumed = _asked(refused)
     if detach:
         _detached(resumed, as_json)
     else:
         follow(resumed, timeout=timeout, as_json=as_json)
 
 
-def _detached(run: life.Run, as_json: bool) -> None:
+def attach(
+    job: Annotated[str, typer.Argument(metavar="BACKEND:JOB", help="Such as together:ft-12ab.")],
+    name: Annotated[
+        str | None, typer.Option(help="A name for the run.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take up a job that was started elsewhere: its state, figures and result become a run."""
+    taken = take_up(job, name=name)
+    if as_json:
+        output.emit(output.facts(taken))
+    else:
+        output.show(taken)
+
+
+def _asked(refused: CostNotAccepted) -> Run:
+    """Ask in a terminal whether the price is right, and buy; elsewhere nobody can agree."""
+    if refused.estimate is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise refused
+    output.note(f"{refused.backend} estimates ${refused.estimate:,.2f} for {refused.run_id}.")
+    if not typer.confirm("Start it?"):
+        raise refused
+    # The next estimate may differ by a rounding.
+    return get(refused.run_id).resume(max_cost=refused.estimate * 1.01)
+
+
+def _detached(run: Run, as_json: bool) -> None:
     if as_json:
         output.emit(output.facts(run))
     else:

@@ -7,59 +7,119 @@ import time
 from pathlib import Path
 
 from tunekit.adapters import gate
+from tunekit.adapters.asked import Asked
 from tunekit.adapters.provenance import Provenance
+from tunekit.adapters.rename import rename_base
 from tunekit.backends import registry
-from tunekit.backends.backend import Backend, JobId
+from tunekit.backends.backend import Backend, JobId, Update
+from tunekit.backends.catalogue import EMBEDDED
 from tunekit.errors import AdapterError
 from tunekit.events import JobState
 from tunekit.files import sync_folder
+from tunekit.spec.finetune import FineTune
+from tunekit.spec.methods import Full
 from tunekit.store import Record, RunFolder
 
 
 def refresh(folder: RunFolder) -> Record:
-    """Poll the job of a run that is not over; safe with several processes watching."""
-    entry = folder.read()
-    if entry.state.terminal or entry.job_id is None:
-        return entry
-    backend = registry.resolve(entry.backend)
+    """Poll the job of a run that is not over; safe with several processes watching.
+
+    The service is asked without holding the run, so that a slow one keeps nobody waiting; of
+    several answers to one cursor the first is kept.
+
+    Raises:
+        BackendDown: the service does not answer; nothing has changed.
+    """
+    seen = folder.read()
+    if seen.state.terminal or seen.job_id is None:
+        return seen
+    backend = registry.resolve(seen.backend)
+    update = backend.poll(JobId(seen.job_id), seen.cursor)
     with folder.refreshing() as entry:
-        if entry.state.terminal or entry.job_id is None:
+        if entry.state.terminal or (entry.job_id, entry.cursor) != (seen.job_id, seen.cursor):
             return entry
-        update = backend.poll(JobId(entry.job_id), entry.cursor)
-        folder.append(entry, update.events)
-        entry.cursor = update.cursor
-        entry.native = update.native
-        entry.state = update.state
-        entry.reason = update.reason
-        entry.log = update.log
-        entry.error = update.native if update.state is JobState.FAILED else ""
-        if update.state is JobState.SUCCEEDED:
-            _bring_home(folder, entry, backend)
-        if entry.state.terminal:
+        _keep(folder, entry, update)
+    return _brought_home(folder, backend) if update.state is JobState.SUCCEEDED else entry
+
+
+def _keep(folder: RunFolder, entry: Record, update: Update) -> None:
+    """Take what is new into the record; success is only there when the result is."""
+    folder.append(entry, update.events)
+    entry.cursor = update.cursor
+    entry.native = update.native
+    entry.reason = update.reason
+    entry.log = update.log
+    entry.hosted = update.hosted or entry.hosted
+    entry.used = {**entry.used, **update.used}
+    entry.error = update.native if update.state is JobState.FAILED else ""
+    entry.state = JobState.RUNNING if update.state is JobState.SUCCEEDED else update.state
+    if entry.state.terminal:
+        entry.ended = time.time()
+
+
+def _brought_home(folder: RunFolder, backend: Backend) -> Record:
+    """Fetch, check, and only then let the adapter appear and the run succeed."""
+    with folder.fetching() as ours:
+        entry = folder.read()
+        if not ours or entry.state.terminal:
+            return entry
+        fault = _home(folder, entry, backend) if backend.capabilities.download else None
+        with folder.refreshing() as entry:
+            entry.state = JobState.FAILED if fault else JobState.SUCCEEDED
+            entry.error = "AdapterError" if fault else ""
+            entry.reason = str(fault or "")
             entry.ended = time.time()
     return entry
 
 
-def _bring_home(folder: RunFolder, entry: Record, backend: Backend) -> None:
-    """Fetch, check, and only then let the adapter appear."""
+def _home(folder: RunFolder, entry: Record, backend: Backend) -> AdapterError | None:
+    """Put the result in its place; gives what is wrong with it."""
     part = folder.path / "adapter.part"
     shutil.rmtree(part, ignore_errors=True)
+    if folder.adapter.exists():
+        # Brought by a process that ended before it could say so.
+        return None
     part.mkdir(mode=0o700)
     try:
         backend.fetch(JobId(entry.job_id or ""), part)
-        gate.check(part)
-        _provenance(entry, part).write(part)
+        gate.check(part, _asked(entry))
+        alias = _renamed(entry, part)
+        _provenance(entry, part, alias).write(part)
         part.replace(folder.adapter)
         sync_folder(folder.path)
         _copy_out(folder, entry)
     except AdapterError as error:
         shutil.rmtree(part, ignore_errors=True)
-        entry.state = JobState.FAILED
-        entry.error = "AdapterError"
-        entry.reason = str(error)
+        return error
+    return None
 
 
-def _provenance(entry: Record, part: Path) -> Provenance:
+def _asked(entry: Record) -> Asked | None:
+    """Say what must be in the weights, for a result that comes from elsewhere."""
+    if not entry.hosted or not entry.data:
+        return None
+    spec = FineTune(**entry.spec)
+    if isinstance(spec.method, Full):
+        return Asked(kind="model", base=entry.plan.model)
+    rank = entry.plan.used("method.rank") or spec.method.rank
+    targets = entry.plan.used("method.target_modules") or spec.method.target_modules
+    return Asked(
+        kind="adapter",
+        base=entry.plan.model,
+        rank=rank if isinstance(rank, int) else None,
+        target_modules=targets if targets == "all-linear" else tuple(targets),
+    )
+
+
+def _renamed(entry: Record, part: Path) -> str | None:
+    """Let the adapter name its base as the spec does; gives the service's name of it."""
+    if not entry.hosted:
+        return None
+    base = EMBEDDED.get(entry.plan.model, entry.plan.model)
+    return rename_base(part, base, entry.used.get("base_model"))
+
+
+def _provenance(entry: Record, part: Path, alias: str | None) -> Provenance:
     return Provenance.of(
         part,
         run_id=entry.id,
@@ -72,6 +132,8 @@ def _provenance(entry: Record, part: Path) -> Provenance:
             for name in ("train", "validation")
             if name in entry.data
         },
+        base_alias=alias,
+        used=entry.used,
     )
 
 

@@ -1,4 +1,4 @@
-"""Plan, run, submit, get: and `Run`, which has the same verbs on every backend."""
+"""`Run`, which has the same verbs on every backend, and the ways to find one."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunekit import errors, models, store
+from tunekit import errors, store
 from tunekit.backends import registry
 from tunekit.backends.backend import Backend, JobId
-from tunekit.data.dropped import words
-from tunekit.data.issues import Issue
-from tunekit.data.prepare import Prepared, prepare
 from tunekit.events import EvaluationEvent, Event, JobState
 from tunekit.planning.plan import Plan
 from tunekit.running import submission
+from tunekit.running.endpoint import Endpoint
+from tunekit.running.patience import Patience
 from tunekit.running.refresh import refresh
 from tunekit.running.show import still_going
 from tunekit.running.stream import EventStream
@@ -27,8 +26,6 @@ from tunekit.store import Record, RunFolder
 if TYPE_CHECKING:
     from tunekit.adapters.adapter import Adapter
     from tunekit.evaluation.compare import Comparison
-
-AnyBackend = str | Mapping[str, Any] | Backend
 
 
 class Run:
@@ -40,6 +37,7 @@ class Run:
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
         self._record = folder.read()
+        self._patience = Patience(self.id)
 
     @property
     def id(self) -> str:
@@ -101,8 +99,22 @@ class Run:
         """Why it failed."""
         return self._record.reason
 
+    @property
+    def hosted(self) -> str:
+        """The backend's own name of the trained model; empty where it keeps none."""
+        return self._record.hosted
+
+    @property
+    def used(self) -> Mapping[str, Any]:
+        """What the backend says it really used: alpha, rate, epochs, tokens, cost."""
+        return self._record.used
+
     def refresh(self) -> Run:
-        """Poll the backend once, unless the run is over."""
+        """Poll the backend once, unless the run is over.
+
+        Raises:
+            BackendDown: it does not answer; the job goes on.
+        """
         self._record = refresh(self._folder)
         return self
 
@@ -110,7 +122,7 @@ class Run:
         """Iterate (also with `async for`) over all events; with `follow`, until the run is over."""
         return EventStream(
             self._folder,
-            refresh=lambda: self.refresh().state.terminal or self.job_id is None,
+            refresh=lambda: self._patience.look(self.refresh) and self._over(),
             pause=self._backend().poll_seconds if follow else 0,
             follow=follow,
         )
@@ -141,8 +153,11 @@ class Run:
             self._backend().cancel(JobId(self._record.job_id))
         return self
 
-    def resume(self) -> Run:
-        """Take up a run that stopped before its end.
+    def resume(self, *, max_cost: float | None = None) -> Run:
+        """Take up a run that stopped before its end, or that was never bought.
+
+        Args:
+            max_cost: US dollars that the job may cost, where it is still to be bought.
 
         Raises:
             RunError: it has succeeded, or is still running.
@@ -150,6 +165,7 @@ class Run:
         """
         backend = self._backend()
         if self._record.job_id is None:
+            _agree(self._folder, max_cost)
             submission.once(self._folder, backend)
             return self.refresh()
         with self._folder.claim():
@@ -161,6 +177,41 @@ class Run:
                 entry.reason = entry.error = entry.log = ""
                 entry.ended = None
         return self.refresh()
+
+    def deploy(self) -> Endpoint:
+        """Begin to serve the model where it was trained; it costs money until `undeploy`.
+
+        Raises:
+            RunError: the run has not succeeded.
+            UnsupportedError: the backend serves no models.
+        """
+        if self.refresh().state is not JobState.SUCCEEDED:
+            raise errors.RunError(
+                f"{self.id} is {self.state}; only a run that has succeeded is served",
+                run_id=self.id,
+            )
+        backend = self._backend()
+        with self._folder.claim():
+            place = backend.deploy(JobId(self._record.job_id or ""), self.id)
+            with self._folder.refreshing() as entry:
+                entry.endpoint = place
+        self._record = entry
+        return Endpoint(backend, place, run_id=self.id)
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """Where the model is served, or None."""
+        place = self._record.endpoint
+        return Endpoint(self._backend(), place, run_id=self.id) if place else None
+
+    def undeploy(self) -> Run:
+        """Stop serving; harmless when nothing is served."""
+        if (served := self.endpoint) is not None:
+            served.stop()
+            with self._folder.refreshing() as entry:
+                entry.endpoint = None
+            self._record = entry
+        return self
 
     @property
     def adapter(self) -> Adapter:
@@ -233,9 +284,12 @@ class Run:
                     f"{self.id} is still {self.state}; the job goes on: `tunekit wait {self.id}`",
                     run_id=self.id,
                 )
-            self.refresh()
+            self._patience.look(self.refresh)
             if not self.state.terminal:
                 time.sleep(pause)
+
+    def _over(self) -> bool:
+        return self.state.terminal or self.job_id is None
 
     def _abandoned(self) -> bool:
         """Say whether the process that was to submit this run is gone."""
@@ -266,64 +320,6 @@ class Run:
         raise _failure(self._record)
 
 
-def plan(spec: FineTune, backend: AnyBackend = "local") -> Plan:
-    """Translate a spec for a backend, without starting anything.
-
-    Raises:
-        SpecError: spec or data are wrong on every backend.
-    """
-    chosen, _, made = _plan(spec, backend)
-    del chosen
-    return made
-
-
-def submit(spec: FineTune, backend: AnyBackend = "local", *, strict: bool = True) -> Run:
-    """Start a fine-tune and return at once; the job is started exactly once.
-
-    With `strict=False`, settings that the backend cannot honour are warned about, not refused.
-
-    Raises:
-        SpecError: spec or data are wrong on every backend.
-        UnsupportedError: the backend cannot honour what the spec sets.
-    """
-    chosen, prepared, made = _plan(spec, backend)
-    made.require(strict=strict)
-    folder = submission.record(spec, made, chosen, prepared)
-    submission.once(folder, chosen)
-    return Run(folder)
-
-
-def run(
-    spec: FineTune,
-    backend: AnyBackend = "local",
-    *,
-    strict: bool = True,
-    progress: bool | None = None,
-    on_event: Callable[[Event], object] | None = None,
-    timeout: float | None = None,
-) -> Run:
-    """Start a fine-tune, show its progress, and return when it has succeeded.
-
-    `progress=None` draws a bar in a terminal and prints lines elsewhere; False is silent.
-
-    Raises:
-        SpecError: spec or data are wrong on every backend.
-        UnsupportedError: the backend cannot honour what the spec sets.
-        RunFailed: the job failed. RunTimeout: `timeout` seconds have passed; the job goes on.
-    """
-    from tunekit.running.progress import Progress
-
-    started = submit(spec, backend, strict=strict)
-    with Progress(started, enabled=progress) as show:
-
-        def both(event: Event) -> None:
-            show(event)
-            if on_event is not None:
-                on_event(event)
-
-        return started.wait(timeout, on_event=both)
-
-
 def get(run_id: str) -> Run:
     """Find a run by its id, a prefix of it, or its name, from any process.
 
@@ -338,41 +334,11 @@ def runs() -> list[Run]:
     return [Run(folder) for folder in store.folders()]
 
 
-async def asubmit(spec: FineTune, backend: AnyBackend = "local", *, strict: bool = True) -> Run:
-    """Do `submit` without blocking the event loop."""
-    return await asyncio.to_thread(submit, spec, backend, strict=strict)
-
-
-async def arun(
-    spec: FineTune,
-    backend: AnyBackend = "local",
-    *,
-    strict: bool = True,
-    on_event: Callable[[Event], object] | None = None,
-) -> Run:
-    """Do `run` without blocking the event loop; cancelling the task leaves the job going."""
-    started = await asubmit(spec, backend, strict=strict)
-    async for event in started.events():
-        if on_event is not None:
-            on_event(event)
-    return started.wait()
-
-
-def _plan(spec: FineTune, backend: AnyBackend) -> tuple[Backend, Prepared, Plan]:
-    chosen = registry.resolve(backend)
-    model = models.describe(spec.model)
-    prepared = prepare(spec)
-    made = chosen.plan(spec, model, prepared.profile)
-    odd = (_oddity(i) for i in prepared.profile.issues if i.severity == "warning")
-    left_out = words(prepared.profile.dropped)
-    told = (*((left_out,) if left_out else ()), *odd, *made.warnings)
-    return chosen, prepared, made.model_copy(update={"warnings": told})
-
-
-def _oddity(issue: Issue) -> str:
-    """Write a warning about the data on one line; it shows in the plan, whatever the backend."""
-    place = f"{issue.file}:{issue.line}" if issue.line else issue.file
-    return f"{place}: {issue.message} ({issue.code}); {issue.fix}"
+def _agree(folder: RunFolder, max_cost: float | None) -> None:
+    """Keep what may be spent on a run that is still to be bought."""
+    if max_cost is not None:
+        with folder.refreshing() as entry:
+            entry.plan = entry.plan.model_copy(update={"max_cost": max_cost})
 
 
 def _failure(entry: Record) -> errors.RunFailed:

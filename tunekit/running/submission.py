@@ -13,8 +13,7 @@ from tunekit.backends.backend import Backend, Files
 from tunekit.data import dropped, render
 from tunekit.data.prepare import Prepared
 from tunekit.data.rows import Row
-from tunekit.errors import SpecError
-from tunekit.files import sha256
+from tunekit.errors import BackendError, CostNotAccepted, SpecError, SubmissionUnknown
 from tunekit.planning.plan import Plan
 from tunekit.spec.finetune import Data, FineTune
 from tunekit.store import Record, RunFolder
@@ -64,20 +63,34 @@ def once(folder: RunFolder, backend: Backend) -> None:
             return
         with folder.refreshing() as entry:
             entry.submitting = True
-        job_id = backend.submit(entry.plan, _files(folder, entry), entry.id)
+        try:
+            job_id = backend.submit(entry.plan, _files(folder, entry), entry.id)
+        except BackendError as error:
+            _kept(folder, error)
+            raise
         with folder.refreshing() as entry:
             entry.job_id = job_id
             entry.submitting = False
+            entry.reason = ""
+
+
+def _kept(folder: RunFolder, error: BackendError) -> None:
+    """Keep in the record why there is no job yet."""
+    if isinstance(error, CostNotAccepted):
+        error.run_id = folder.id
+    with folder.refreshing() as entry:
+        entry.submitting = isinstance(error, SubmissionUnknown)
+        entry.reason = str(error)
 
 
 def _files(folder: RunFolder, entry: Record) -> Files:
-    validation = folder.data / "validation.jsonl"
+    """Give the files with the hashes that their rows had when they were checked."""
     held_out = entry.data.get("validation")
     return Files(
         train=folder.data / "train.jsonl",
-        validation=validation if held_out else None,
-        train_sha256=sha256(folder.data / "train.jsonl"),
-        validation_sha256=sha256(validation) if held_out else None,
+        validation=folder.data / "validation.jsonl" if held_out else None,
+        train_sha256=entry.data["train"]["sha256"],
+        validation_sha256=held_out["sha256"] if held_out else None,
         job=folder.job,
     )
 

@@ -22,7 +22,8 @@ from tunekit.data.profile import Profile
 from tunekit.errors import TunekitError
 from tunekit.events import JobState
 from tunekit.planning.plan import Plan
-from tunekit.running.run import Run, submit
+from tunekit.running.run import Run
+from tunekit.running.start import submit
 from tunekit.spec.finetune import FineTune
 from tunekit.testing.fresh import python
 from tunekit.testing.full import combinations, full

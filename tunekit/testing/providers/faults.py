@@ -46,7 +46,8 @@ HARSH: Mapping[Fault | None, int] = {
 class Faults:
     """Decide for each request whether it goes well.
 
-    Requests are named `METHOD /path`; a rule holds for those that begin with its name.
+    Requests are named `METHOD /path`; a rule holds for those that begin with its name, or, if the
+    name ends with `$`, for those of exactly this name.
     """
 
     def __init__(self) -> None:
@@ -74,9 +75,14 @@ class Faults:
         """Say what happens to this request."""
         with self._lock:
             for name, queue in self._queued.items():
-                if request.startswith(name) and queue:
+                if named(request, name) and queue:
                     return queue.popleft()
             for name, (chance, weights) in self._weighted.items():
-                if request.startswith(name):
+                if named(request, name):
                     return chance.choices(list(weights), list(weights.values()))[0]
         return None
+
+
+def named(request: str, name: str) -> bool:
+    """Whether a request begins with a name, or is it, if the name ends with `$`."""
+    return request == name[:-1] if name.endswith("$") else request.startswith(name)
