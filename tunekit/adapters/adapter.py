@@ -9,7 +9,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from tunekit.adapters import gate, loading
+from tunekit.adapters import chat_template, gate, loading
 from tunekit.adapters.config import AdapterConfig, read_config
 from tunekit.adapters.description import Description
 from tunekit.adapters.header import Tensor, read_header
@@ -106,6 +106,8 @@ class Adapter:
         config = self._config if self.kind == "adapter" else None
         tensors = self._tensors()
         layers = gate.modules(tensors)
+        base = record.base_model if record else getattr(config, "base_model_name_or_path", None)
+        odd = chat_template.warning(self.folder, base)
         return Description(
             folder=str(self.folder),
             kind=self.kind,
@@ -114,11 +116,12 @@ class Adapter:
             alpha=config.lora_alpha if config else None,
             targets=tuple(sorted({name.rpartition(".")[2] for name in layers})),
             parameters=sum(tensor.count for tensor in tensors.values()),
-            base=record.base_model if record else getattr(config, "base_model_name_or_path", None),
+            base=base,
             data=record.data if record else {},
             run_id=record.run_id if record else None,
             created=record.created if record else None,
             tunekit=record.tunekit if record else None,
+            warnings=(odd,) if odd else (),
         )
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -13,8 +14,8 @@ from tunekit.adapters.header import unique
 from tunekit.errors import AdapterError
 
 MOST_BYTES = 1 << 20
-MOST_SCALE = 1000.0
-"""alpha / rank; beyond it a slip of the hand is likelier than a wish."""
+MOST_SCALE = 128.0
+"""alpha / rank (of rsLoRA, over its square root); 0.25 to 32 are in use."""
 
 _NAMES_CODE = ("megatron", "auto_map")
 _HARMLESS = {"megatron_core": "megatron.core", "qalora_group_size": 16}
@@ -42,7 +43,7 @@ class AdapterConfig(BaseModel):
     r: PositiveInt
     lora_alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    target_modules: Annotated[str, Field(max_length=4096)] | list[str]
+    target_modules: Annotated[str, Field(max_length=4096)] | list[str] | None = None
     exclude_modules: str | list[str] | None = None
     layers_to_transform: int | list[int] | None = None
     layers_pattern: str | list[str] | None = None
@@ -63,19 +64,29 @@ class AdapterConfig(BaseModel):
         return {self.r, *self.rank_pattern.values()}
 
     @property
+    def scale(self) -> float:
+        """What the adapter is multiplied by at most."""
+        alpha, rank = max(self.lora_alpha, *self.alpha_pattern.values(), 0), min(self.ranks)
+        return alpha / (math.sqrt(rank) if self.use_rslora else rank)
+
+    @property
     def method(self) -> str:
         """The method's name in a spec or paper."""
         name = "DoRA" if self.use_dora else "LoRA"
         return f"rank-stabilised {name}" if self.use_rslora else name
+
+    @property
+    def listed(self) -> list[str] | None:
+        """The layers by name, where the config says nothing beyond these names."""
+        if self.exclude_modules or self.layers_to_transform is not None:
+            return None
+        return self.target_modules if isinstance(self.target_modules, list) else None
 
     def arguments(self, modules: list[str]) -> dict[str, Any]:
         """Give the arguments of `peft.LoraConfig`; `modules` are the layers that have weights.
 
         A regular expression, or a choice of layers, is replaced by the layers themselves.
         """
-        listed = isinstance(self.target_modules, list) and not (
-            self.exclude_modules or self.layers_to_transform is not None
-        )
         kept = (
             *("r", "lora_alpha", "lora_dropout", "modules_to_save", "rank_pattern"),
             *("alpha_pattern", "bias", "use_rslora", "use_dora", "fan_in_fan_out"),
@@ -85,7 +96,7 @@ class AdapterConfig(BaseModel):
             **{name: getattr(self, name) for name in kept},
             **tied,
             "task_type": "CAUSAL_LM",
-            "target_modules": self.target_modules if listed else modules,
+            "target_modules": modules if self.listed is None else self.listed,
         }
 
 
@@ -104,22 +115,23 @@ def read_config(file: Path) -> AdapterConfig:
         detail = error.errors()[0]
         place = ".".join(map(str, detail["loc"]))
         raise AdapterError(f"{file}: {place}: {detail['msg']}; tunekit does not load it") from None
-    scale = config.lora_alpha / config.r
-    if scale > MOST_SCALE:
+    if config.scale > MOST_SCALE:
+        below = "sqrt(r)" if config.use_rslora else "r"
         raise AdapterError(
-            f"{file}: lora_alpha / r is {scale:g}; more than {MOST_SCALE:g} is a mistake"
+            f"{file}: lora_alpha / {below} is {config.scale:g}; "
+            f"more than {MOST_SCALE:g} is a mistake"
         )
     return config
 
 
-def read_object(file: Path) -> dict[str, Any]:
-    """Read a JSON object of at most 1 MB.
+def read_object(file: Path, most: int = MOST_BYTES) -> dict[str, Any]:
+    """Read a JSON object of at most so many bytes.
 
     Raises:
         AdapterError: it is something else, or says a key twice.
     """
-    if file.stat().st_size > MOST_BYTES:
-        raise AdapterError(f"{file}: is larger than {MOST_BYTES} bytes")
+    if file.stat().st_size > most:
+        raise AdapterError(f"{file}: is larger than {most} bytes")
     try:
         content = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
@@ -138,7 +150,8 @@ def _matters(name: str, value: Any, file: Path) -> bool:
             raise AdapterError(f"{file}: {name} names code to import; tunekit never loads it")
         return False
     if name in AdapterConfig.model_fields:
-        return True
+        # Configs written by others say null for what they leave open.
+        return value is not None
     if not off:
         raise AdapterError(
             f"{file}: {name}={value!r} is a setting that tunekit does not know to be harmless"

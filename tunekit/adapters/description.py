@@ -35,6 +35,8 @@ class Description(BaseModel):
     """When its training ended, seconds since 1970."""
     tunekit: str | None = None
     """Version that trained it."""
+    warnings: tuple[str, ...] = ()
+    """What is odd, but no reason to refuse it."""
 
     def facts(self) -> list[tuple[str, str]]:
         """List what is known, in order, as text."""
@@ -46,6 +48,7 @@ class Description(BaseModel):
             ("base", self.base or ""),
             ("data", ", ".join(f"{name} {digest[:12]}" for name, digest in self.data.items())),
             ("trained", self._trained()),
+            *(("warning", text) for text in self.warnings),
         ]
         return [(name, printable(value)) for name, value in lines if value]
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from tunekit import embedded
@@ -46,8 +47,11 @@ def load_model(place: str, *, dtype: str | None) -> Any:
     """
     transformers = _library("transformers")
     try:
-        return transformers.AutoModelForCausalLM.from_pretrained(place, dtype=_dtype(dtype))
-    except (OSError, ValueError, RuntimeError) as error:
+        # Said outright: with nothing said, transformers asks on the terminal.
+        return transformers.AutoModelForCausalLM.from_pretrained(
+            place, dtype=_dtype(dtype), trust_remote_code=False
+        )
+    except (OSError, ValueError, RuntimeError, UnpicklingError) as error:
         raise AdapterError(f"{place}: the model cannot be loaded: {_first(error)}") from error
 
 
@@ -59,7 +63,7 @@ def load_tokenizer(place: str) -> Any:
     """
     transformers = _library("transformers")
     try:
-        return transformers.AutoTokenizer.from_pretrained(place)
+        return transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise AdapterError(f"{place}: the tokenizer cannot be loaded: {_first(error)}") from error
 

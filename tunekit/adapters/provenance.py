@@ -38,8 +38,12 @@ class Provenance(BaseModel):
     """sha256 of the files that were trained and measured on."""
     base_model: str
     """As the spec names it."""
+    base_alias: str | None = None
+    """What the provider calls the base."""
     base_fingerprint: str | None = None
     """Tells the base from any other; None where its files were out of reach."""
+    used: dict[str, Any] = {}
+    """What the provider really used: alpha, learning rate, epochs."""
 
     @classmethod
     def of(
@@ -52,6 +56,8 @@ class Provenance(BaseModel):
         base_model: str,
         versions: dict[str, str],
         data: dict[str, str],
+        base_alias: str | None = None,
+        used: dict[str, Any] | None = None,
     ) -> Self:
         """Describe what lies in `folder`; reads a sample of the base's files, loads no library."""
         return cls(
@@ -62,6 +68,8 @@ class Provenance(BaseModel):
             versions=versions,
             data=data,
             base_model=base_model,
+            base_alias=base_alias,
+            used=used or {},
             base_fingerprint=_fingerprint(folder, base_model),
         )
 

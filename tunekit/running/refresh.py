@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
+from tunekit import models
 from tunekit.adapters import gate
 from tunekit.adapters.asked import Asked
 from tunekit.adapters.provenance import Provenance
@@ -13,9 +16,10 @@ from tunekit.adapters.rename import rename_base
 from tunekit.backends import registry
 from tunekit.backends.backend import Backend, JobId, Update
 from tunekit.backends.catalogue import EMBEDDED
-from tunekit.errors import AdapterError
+from tunekit.errors import AdapterError, TunekitError
 from tunekit.events import JobState
 from tunekit.files import sync_folder
+from tunekit.planning.plan import Plan
 from tunekit.spec.finetune import FineTune
 from tunekit.spec.methods import Full
 from tunekit.store import Record, RunFolder
@@ -101,14 +105,26 @@ def _asked(entry: Record) -> Asked | None:
     spec = FineTune(**entry.spec)
     if isinstance(spec.method, Full):
         return Asked(kind="model", base=entry.plan.model)
-    rank = entry.plan.used("method.rank") or spec.method.rank
-    targets = entry.plan.used("method.target_modules") or spec.method.target_modules
+    rank = _sent(entry.plan, "method.rank", spec.method.rank)
+    targets = _sent(entry.plan, "method.target_modules", spec.method.target_modules)
+    layers = None
+    with contextlib.suppress(TunekitError):
+        layers = models.describe(entry.plan.model).layers
     return Asked(
         kind="adapter",
         base=entry.plan.model,
         rank=rank if isinstance(rank, int) else None,
-        target_modules=targets if targets == "all-linear" else tuple(targets),
+        target_modules=targets if targets in (None, "all-linear") else tuple(targets),
+        layers=layers,
     )
+
+
+def _sent(plan: Plan, field: str, asked: Any) -> Any:
+    """Give what the backend was told of a field; None where it decides by itself."""
+    for change in plan.changes:
+        if change.field == field:
+            return change.used if change.outcome in ("adapted", "auto") else None
+    return asked
 
 
 def _renamed(entry: Record, part: Path) -> str | None:
