@@ -100,12 +100,14 @@ class QuotaError(BackendError):
 class CostNotAccepted(QuotaError):
     """Nothing was bought: the estimate was not agreed to, or is over what was.
 
-    `estimate` is in US dollars, None where the backend gives none.
+    `estimate` is in US dollars, None where the backend gives none; `run_id` names the run, which
+    `resume(max_cost=...)` takes up.
     """
 
     def __init__(self, message: str, *, backend: str = "", estimate: float | None = None) -> None:
         super().__init__(message, backend=backend)
         self.estimate = estimate
+        self.run_id = ""
 
 
 class RequestRejected(BackendError):

@@ -27,7 +27,8 @@ _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 class Record(BaseModel):
     """`run.json`: the spec as it was set, the plan, and where the job stands."""
 
-    model_config = ConfigDict(extra="ignore")
+    # An unlimited budget is a number too.
+    model_config = ConfigDict(extra="ignore", ser_json_inf_nan="strings")
 
     version: int = 1
     id: str
@@ -165,13 +166,19 @@ class RunFolder:
                 yield _EVENT.validate_python(json.loads(line)), start
 
 
-def create(record: Record) -> RunFolder:
-    """Make the folder of a new run, before anything is spent."""
-    path = place(record.id)
+def make(run_id: str) -> RunFolder:
+    """Make the folder of a new run; it is a run once its record is written."""
+    path = place(run_id)
     path.mkdir(mode=0o700)
     folder = RunFolder(path)
     folder.data.mkdir(mode=0o700)
     folder.job.mkdir(mode=0o700)
+    return folder
+
+
+def create(record: Record) -> RunFolder:
+    """Make the folder of a new run with its record."""
+    folder = make(record.id)
     folder.write(record)
     return folder
 

@@ -53,11 +53,19 @@ def test_convert_split_and_stats_write_what_they_say(rows: Path) -> None:
 
     assert run("split", "rows.jsonl", "parts", "--validation", "0.25").exit_code == 0
     sides = [Path(f"parts/{name}.jsonl").read_text() for name in ("train", "validation")]
-    assert [len(text.splitlines()) for text in sides] == [60, 20]
+    train, held = (len(text.splitlines()) for text in sides)
+    assert (train + held, 10 <= held <= 30) == (80, True)
 
     done = run("stats", "rows.jsonl", "--html", "stats.html")
     assert "80 completion rows" in done.stdout
     assert Path("stats.html").exists()
+
+
+def test_check_and_stats_take_a_model(rows: Path) -> None:
+    tiny_tokenizer().save_pretrained("model")
+    done = run("check", "rows.jsonl", "--model", "model", "--max-length", "16", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["counts"]["too-long"]) == (2, 80)
+    assert "(by the tokenizer of model)" in run("stats", "rows.jsonl", "--model", "model").stdout
 
 
 def test_preview_shows_what_is_trained_on(rows: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.data.reading import jsonl, read
 from tunekit.data.converting import convert, losses
+from tunekit.data.issues import Fault
 from tunekit.data.native import TARGETS
 from tunekit.data.rows import (
     Completion,
@@ -22,6 +23,7 @@ from tunekit.data.rows import (
     Row,
     Text,
     Where,
+    said_weight,
 )
 from tunekit.errors import DataError, SpecError
 
@@ -72,8 +74,6 @@ def test_what_trl_is_given_reads_back_as_the_same_row(row: Row) -> None:
 @given(row=rows, target=st.sampled_from(sorted(TARGETS)))
 @settings(max_examples=200, deadline=None)
 def test_a_row_is_held_exactly_or_its_loss_is_told(row: Row, target: str) -> None:
-    from tunekit.data.issues import Fault
-
     try:
         native = TARGETS[target](row)
     except Fault as fault:
@@ -160,3 +160,77 @@ def test_a_file_is_converted_whole_and_never_replaced(tmp_path: Path) -> None:
         convert(str(source), "together", path)
     with pytest.raises(SpecError, match="no target 'cohere'; there are trl"):
         convert(str(source), "cohere", tmp_path / "other.jsonl")
+
+
+WEIGHED: list[dict[str, Any]] = [
+    {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]},
+    {"prompt": "2+2=", "completion": "4"},
+    {"text": "Once upon a time."},
+    {
+        "input": {"messages": [{"role": "user", "content": "Hi"}]},
+        "preferred_output": [{"role": "assistant", "content": "Hello"}],
+        "non_preferred_output": [{"role": "assistant", "content": "What"}],
+    },
+]
+
+
+@pytest.mark.parametrize("raw", WEIGHED, ids=["chat", "completion", "text", "pair"])
+def test_the_weight_of_a_row_goes_to_together_as_it_came(raw: dict[str, Any]) -> None:
+    """Together's data formats: a weight beside the row, of at least 0, for every kind of row."""
+    _, (row,), issues = read({**raw, "weight": 0.25})
+    assert issues == []
+    assert TARGETS["together"](row) == {**raw, "weight": 0.25}
+    assert list(losses(row, TARGETS["together"](row), "together")) == []
+    _, (below,), _ = read({**raw, "weight": -1})
+    with pytest.raises(Fault, match="no weight below 0"):
+        TARGETS["together"](below)
+
+
+@pytest.mark.parametrize("raw", WEIGHED, ids=["chat", "completion", "text", "pair"])
+@pytest.mark.parametrize("target", ["trl", "openai", "fireworks"])
+def test_a_weight_that_a_form_cannot_hold_is_told(raw: dict[str, Any], target: str) -> None:
+    _, (row,), _ = read({**raw, "weight": 0.25})
+    if row.kind == "text" and target != "trl":
+        return
+    native = TARGETS[target](row)
+    told = [issue.message for issue in losses(row, native, target)]
+    if target == "fireworks" and row.kind == "conversation":
+        assert (native["weight"], told) == (0.25, [])
+    else:
+        assert any("weight" in message or "prompt" in message for message in told)
+        assert native.get("weight") in (None, 0.25)
+
+
+@pytest.mark.parametrize("target", ["trl", "sharegpt", "openai"])
+def test_the_weight_1_is_no_loss(target: str) -> None:
+    _, (row,), _ = read({**WEIGHED[0], "weight": 1})
+    native = TARGETS[target](row)
+    assert "weight" not in native
+    assert list(losses(row, native, target)) == []
+
+
+@pytest.mark.parametrize("raw", [WEIGHED[0], WEIGHED[3]], ids=["chat", "pair"])
+def test_whether_calls_may_be_parallel_is_kept_for_openai_and_told_elsewhere(
+    raw: dict[str, Any],
+) -> None:
+    given = json.loads(json.dumps(raw))
+    given.get("input", given)["parallel_tool_calls"] = False
+    _, (row,), issues = read(given)
+    assert issues == []
+    assert TARGETS["openai"](row) == given
+    assert list(losses(row, TARGETS["openai"](row), "openai")) == []
+    for target in ("together", "fireworks", "trl"):
+        (told,) = losses(row, TARGETS[target](row), target)
+        assert "parallel_tool_calls" in told.message
+
+
+@pytest.mark.parametrize("weight", ["much", True, "nan", [1]])
+def test_a_weight_that_is_no_number_is_an_issue(weight: Any) -> None:
+    _, rows, (issue,) = read({**WEIGHED[1], "weight": weight})
+    assert (rows, issue.code) == ([], "bad-weight")
+    assert "rename the column" in issue.fix
+
+
+def test_the_weight_of_a_table_may_be_text() -> None:
+    _, (row,), _ = read({**WEIGHED[1], "weight": "0.5"})
+    assert said_weight(row) == 0.5

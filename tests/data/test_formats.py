@@ -230,7 +230,7 @@ KNOWN: dict[str, tuple[dict[str, Any], str, Row]] = {
             "non_preferred_output": [BAD],
         },
         "preference",
-        PAIR,
+        PAIR.model_copy(update={"parallel_tool_calls": True}),
     ),
     "messages with a pair": (
         {"messages": [ASK], "chosen": SAY, "rejected": BAD},

@@ -24,7 +24,7 @@ from tests.data.families import (
     stretches,
 )
 from tunekit.data.mask import IGNORED, Pair, audit, prompt, tokenize, tokenize_pair
-from tunekit.data.rows import Completion, Conversation, Judged, Message, Preference, Text
+from tunekit.data.rows import Completion, Conversation, Judged, Message, Preference, Text, Where
 from tunekit.errors import DataError, SpecError
 
 TWO = chat(("user", "hi"), ("assistant", "yes"), ("user", "or"), ("assistant", "no"))
@@ -323,13 +323,26 @@ def test_text_without_an_end_of_sequence_is_found() -> None:
     assert [issue.code for issue in audit([made], tokenizer)] == ["end-of-turn-not-trained"]
 
 
-def test_a_fault_of_many_rows_is_told_once_with_their_number() -> None:
+def test_a_fault_of_many_rows_is_told_of_each_so_that_each_can_be_left_out() -> None:
     tokenizer = chatml()
     good = tokenize(TWO, tokenizer, train_on="assistant", max_length=None)
-    bad = Pair([1], [2], [3], where=HERE)
-    issues = audit([good, bad, bad], tokenizer)
-    assert [issue.code for issue in issues] == ["end-of-turn-not-trained"]
-    assert "(2 of 3 rows, this is the first)" in issues[0].message
+    bad = [Pair([1], [2], [3], where=Where(file="rows", line=line)) for line in (2, 3)]
+    issues = audit([good, *bad], tokenizer)
+    assert [(issue.code, issue.line) for issue in issues] == [
+        ("end-of-turn-not-trained", 2),
+        ("end-of-turn-not-trained", 3),
+    ]
+
+
+@pytest.mark.parametrize(("max_length", "told"), [(12, True), (13, False), (None, False)])
+def test_a_pair_that_differs_only_behind_the_cut_is_found(
+    max_length: int | None, told: bool
+) -> None:
+    tokenizer = byte_level(PLAIN, None)
+    row = Preference(prompt="0123456789", chosen="abcd", rejected="abz", where=HERE)
+    pair = tokenize_pair(row, tokenizer, max_length=max_length)
+    found = [issue.code for issue in audit([pair], tokenizer)]
+    assert found == (["identical-when-cut"] if told else [])
 
 
 # --- prompts ------------------------------------------------------------------------------------

@@ -72,6 +72,19 @@ def test_lengths_far_apart_are_counted_in_steps_of_two() -> None:
     assert made.lengths == {32: 1, 64: 2, 128: 1, 256: 0, 512: 0, 1024: 1}
 
 
+def test_stats_of_a_model_count_its_own_tokens(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer()
+    sizes = [len(tokenizer.apply_chat_template(CHAT["messages"], tokenize=True)["input_ids"])]
+    made = data.stats([CHAT] * 300, model=tokenizer)
+    assert (made.tokens, made.percentiles[100]) == (300 * sizes[0], sizes[0])
+    assert "estimated" not in made.html(tmp_path / "stats.html").read_text()
+    pair = {"prompt": "the order", "chosen": "refund", "rejected": "no refund"}
+    texts = ("the order" + answer + "<|im_end|>" for answer in ("refund", "no refund"))
+    assert data.stats([pair], model=tokenizer).tokens == sum(map(len, map(tokenizer.encode, texts)))
+    with pytest.raises(SpecError, match="judged rows are not trained on"):
+        data.stats([{"prompt": "a", "completion": "b", "label": True}], model=tokenizer)
+
+
 def test_stats_count_rows_tokens_and_languages(tmp_path: Path) -> None:
     rows = [{"prompt": "x" * 40, "completion": "y" * 40}] * 3 + [{"prompt": "a", "completion": "b"}]
     made = data.stats(rows)

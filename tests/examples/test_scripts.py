@@ -45,6 +45,15 @@ def test_preferences_reports_how_often_the_better_answer_wins(tmp_path: Path) ->
     assert get("preferences").spec.objective.type == "dpo"
 
 
+@pytest.mark.slow
+def test_one_spec_runs_in_three_places_and_leaves_three_adapters() -> None:
+    said = script("switch_backend.py")
+
+    parameters = get("switch").adapter.describe().parameters
+    for name in ("local", "together", "fireworks"):
+        assert f"{name}: PeftModelForCausalLM with {parameters:,} numbers" in said
+
+
 def test_own_backend_plans_and_runs() -> None:
     said = script("own_backend.py")
 

@@ -92,3 +92,68 @@ def test_rows_tokenised_again_list_a_dropped_row_once(tmp_path: Path) -> None:
         assert json.loads(line)["line"] == 3
         assert len(made.columns["input_ids"]) == 11
         assert "1 row dropped" in made.notes[1]
+
+
+def _written(rows: list[dict[str, object]], path: Path) -> Path:
+    from tunekit.data import render
+    from tunekit.data.recognise import recognise
+    from tunekit.data.rows import Where
+
+    places = ((row, Where(file="f", line=n)) for n, row in enumerate(rows, 1))
+    render.write(recognise(places, []).rows, path)
+    return path
+
+
+def test_rows_that_weigh_more_than_others_are_refused_unless_the_spec_says_so(
+    tmp_path: Path,
+) -> None:
+    from tests.tiny import tiny_tokenizer
+    from tunekit.backends.local.rows import tokenized
+
+    rows: list[dict[str, object]] = [{**row, "weight": 1} for row in chats(12, longest=4)]
+    rows[4]["weight"] = 0.5
+    path = _written(rows, tmp_path / "train.jsonl")
+    wanted = {"max_length": 512, "train_on": "assistant"}
+
+    with pytest.raises(errors.DataError, match="row-weight") as caught:
+        tokenized(path, {"data": wanted}, tiny_tokenizer())
+    assert [(issue.line, "0.5" in issue.message) for issue in caught.value.issues] == [(5, True)]
+    (told,) = (tmp_path / "issues.jsonl").read_text().splitlines()
+    assert json.loads(told)["code"] == "row-weight"
+
+    let = tokenized(
+        path, {"data": {**wanted, "checks": {"row-weight": "warning"}}}, tiny_tokenizer()
+    )
+    assert len(let.columns["labels"]) == 12
+    assert any("row-weight" in note for note in let.notes)
+    left = tokenized(path, {"data": {**wanted, "drop": ["row-weight"]}}, tiny_tokenizer())
+    assert len(left.columns["labels"]) == 11
+
+
+def test_a_key_that_no_template_reads_stands_in_the_log(tmp_path: Path) -> None:
+    from tests.tiny import tiny_tokenizer
+    from tunekit.backends.local.rows import tokenized
+
+    rows = [{**row, "parallel_tool_calls": False} for row in chats(12, longest=4)]
+    path = _written(rows, tmp_path / "train.jsonl")
+    made = tokenized(path, {"data": {"max_length": 512, "train_on": "assistant"}}, tiny_tokenizer())
+    assert any("12 of 12 rows" in note and "parallel-tool-calls" in note for note in made.notes)
+
+
+def test_a_finding_of_the_labels_can_be_weighed_and_its_rows_left_out(tmp_path: Path) -> None:
+    from tests.tiny import tiny_tokenizer
+    from tunekit.backends.local.rows import tokenized
+
+    same = "the order is on its way "
+    pairs = [{"prompt": "ask", "chosen": same * 9 + "now", "rejected": same * 9 + "later"}] * 1200
+    pairs += [{"prompt": "ask", "chosen": "now", "rejected": "later"}]
+    path = _written(pairs, tmp_path / "train.jsonl")
+    wanted = {"max_length": 60, "train_on": "completion", "checks": {"too-long": "off"}}
+
+    with pytest.raises(errors.DataError, match="more like the 3 above"):
+        tokenized(path, {"data": wanted}, tiny_tokenizer())
+    left = tokenized(path, {"data": {**wanted, "drop": ["identical-when-cut"]}}, tiny_tokenizer())
+    assert len(left.columns["chosen_ids"]) == 1
+    weighed = {"too-long": "off", "identical-when-cut": "warning"}
+    let = tokenized(path, {"data": {**wanted, "checks": weighed}}, tiny_tokenizer())
+    assert len(let.columns["chosen_ids"]) == 1201

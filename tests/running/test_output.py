@@ -58,7 +58,10 @@ def test_what_is_odd_in_the_data_shows_in_the_plan_of_any_backend() -> None:
     rows = [{**row, "note": "not read"} for row in ROWS[:10]]
 
     plan = tk.plan(
-        tk.FineTune(model="org/a-model", data=tk.Data(source=rows, checks={"few-rows": "off"})),
+        tk.FineTune(
+            model="org/a-model",
+            data=tk.Data(source=rows, checks={"few-rows": "off", "few-steps": "off"}),
+        ),
         FakeBackend(),
     )
 
@@ -69,7 +72,16 @@ def test_what_is_odd_in_the_data_shows_in_the_plan_of_any_backend() -> None:
 
 
 def test_the_files_of_a_run_are_read_again_without_a_warning() -> None:
-    data = tk.Data(source=ROWS, checks={"few-rows": "off"})
+    data = tk.Data(source=ROWS, checks={"few-rows": "off", "few-steps": "off"})
     run = tk.submit(tk.FineTune(model="org/a-model", data=data), FakeBackend())
 
     assert tk.plan(run.spec, FakeBackend()).warnings == ()
+
+
+def test_every_finding_about_the_data_is_in_the_folder_of_the_run() -> None:
+    rows = [*ROWS, *ROWS[:6]]
+    data = tk.Data(source=rows, checks={"duplicate-row": "warning"})
+    run = tk.submit(tk.FineTune(model="org/a-model", data=data, validation=None), FakeBackend())
+
+    lines = (run.folder / "data" / "issues.jsonl").read_text().splitlines()
+    assert sum('"duplicate-row"' in line for line in lines) == 6

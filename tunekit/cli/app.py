@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from tunekit import __version__
-from tunekit.cli import about, begin, data, exits, start, watch
+from tunekit.cli import about, begin, data, estimate, exits, serve, start, watch
 from tunekit.cli.doctor import DISTRIBUTION
 from tunekit.errors import TunekitError
 from tunekit.printable import printable
@@ -101,7 +101,8 @@ def _root(
 
 _COMMANDS = (
     *(start.run, start.plan, watch.runs, watch.show, watch.logs, watch.wait, watch.cancel),
-    *(start.resume, begin.schema, begin.init, about.backends, about.doctor),
+    *(start.resume, start.attach, serve.deploy, serve.undeploy, serve.dev),
+    *(estimate.estimate, begin.schema, begin.init, about.backends, about.doctor),
 )
 for _command in _COMMANDS:
     app.command()(_command)

@@ -51,13 +51,26 @@ def check(
     quality: Annotated[
         bool, typer.Option("--quality/--form", help="Everything, or the form of the rows only.")
     ] = True,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Look at the rows as this model's tokenizer and template write them."),
+    ] = None,
+    max_length: Annotated[
+        int | None,
+        typer.Option(min=1, help="Tokens that training.max_length allows a row."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say all that is wrong with the rows; the exit code is 2 if a run would refuse them."""
     from tunekit.data.report import check as examine
 
     report = examine(
-        _data(source, format, mapping), validation=validation, issues=issues, quality=quality
+        _data(source, format, mapping),
+        validation=validation,
+        issues=issues,
+        quality=quality,
+        model=model,
+        max_length=max_length,
     )
     if json:
         output.emit({**report.model_dump(mode="json"), "ok": report.ok})
@@ -129,12 +142,18 @@ def split(
 
 @app.command()
 def stats(
-    source: Source, format: Format = "auto", mapping: Mapping = None, html: Page = None
+    source: Source,
+    model: Annotated[
+        str | None, typer.Option(help="Whose tokens to count; estimated if not given.")
+    ] = None,
+    format: Format = "auto",
+    mapping: Mapping = None,
+    html: Page = None,
 ) -> None:
     """Count rows, turns, tokens and languages."""
     from tunekit.data.figures import stats as count
 
-    made = count(_data(source, format, mapping))
+    made = count(_data(source, format, mapping), model=model)
     output.show(str(made))
     _page(made, html)
 

@@ -92,7 +92,8 @@ class _Finder:
     def find(self, index: int) -> Span | None:
         """Give the span of one answer, or None when the template leaves it out."""
         before = self._attempt(self.turns[:index], prompt=True)
-        upto = self._attempt(self.turns[: index + 1])
+        is_last = index + 1 == len(self.turns)
+        upto = self.text if is_last else self._attempt(self.turns[: index + 1])
         start = len(before) if before and self.text.startswith(before) else 0
         end = len(upto) if upto and self.text.startswith(upto) else 0
         if 0 < start < end:

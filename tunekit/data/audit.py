@@ -14,27 +14,40 @@ from tunekit.data.tokens import IGNORED, Pair, Tokens
 def audit(
     rows: Iterable[Tokens | Pair], tokenizer: Any, *, train_on: str = "assistant"
 ) -> list[Issue]:
-    """Give everything wrong with the labels of tokenized rows.
-
-    `no-trained-token` is told row by row; the others once, with the number of rows.
+    """Give everything wrong with the labels of tokenized rows, row by row.
 
     Args:
         rows: what `tokenize` or `tokenize_pair` gave.
         tokenizer: the one they were made with.
         train_on: as it was given to `tokenize`.
     """
-    rows = list(rows)
-    ends = stops(tokenizer)
-    faults = {
-        "end-of-turn-not-trained": [row for row in rows if _never_stops(row, ends)],
-        "user-token-trained": [row for row in rows if train_on != "all" and _trains_others(row)],
-        "double-bos": [row for row in rows if _begins_twice(row, tokenizer.bos_token_id)],
-    }
-    issues = [_untrained(row) for row in rows if not _trains(row)]
-    for code, found in faults.items():
-        if found:
-            issues.append(_counted(code, found, len(rows)))
-    return issues
+    auditor = Auditor(tokenizer)
+    return [issue for row in rows for issue in auditor.issues(row, train_on=train_on)]
+
+
+class Auditor:
+    """Looks at the labels of one tokenized row after the other."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._ends = stops(tokenizer)
+        self._bos: int | None = tokenizer.bos_token_id
+
+    def issues(self, row: Tokens | Pair, *, train_on: str) -> Iterator[Issue]:
+        """Give everything wrong with the labels of one row."""
+        if not _trains(row):
+            yield _issue("no-trained-token", row, _UNCUT if row.complete else _CUT)
+        for code in self._codes(row, train_on):
+            yield _issue(code, row, _TEXTS[code])
+
+    def _codes(self, row: Tokens | Pair, train_on: str) -> Iterator[str]:
+        if _never_stops(row, self._ends):
+            yield "end-of-turn-not-trained"
+        if train_on != "all" and _trains_others(row):
+            yield "user-token-trained"
+        if _begins_twice(row, self._bos):
+            yield "double-bos"
+        if isinstance(row, Pair) and not row.complete and _is_one(row):
+            yield "identical-when-cut"
 
 
 def _trains(row: Tokens | Pair) -> bool:
@@ -74,31 +87,26 @@ def _begins_twice(row: Tokens | Pair, bos: int | None) -> bool:
     return bos is not None and ids[:2] == [bos, bos]
 
 
-def _untrained(row: Tokens | Pair) -> Issue:
+def _is_one(row: Pair) -> bool:
+    """Say whether both answers are the same, and there is something of them."""
+    return bool(row.chosen_ids) and row.chosen_ids == row.rejected_ids
+
+
+def _issue(code: str, row: Tokens | Pair, text: tuple[str, str]) -> Issue:
     where = row.where or Where(file="<rows>", line=0)
-    if not row.complete:
-        message = "cut to training.max_length, the row keeps no token of its answer"
-        fix = "raise training.max_length, shorten the prompt, or delete the row"
-    else:
-        message = "the row has no token that is trained on"
-        fix = "check that its answer is not empty and that the chat template writes it"
-    return Issue(
-        code="no-trained-token", file=where.file, line=where.line, message=message, fix=fix
-    )
+    message, fix = text
+    return Issue(code=code, file=where.file, line=where.line, message=message, fix=fix)
 
 
-def _counted(code: str, rows: Sequence[Tokens | Pair], total: int) -> Issue:
-    where = rows[0].where or Where(file="<rows>", line=0)
-    message, fix = _TEXTS[code]
-    return Issue(
-        code=code,
-        file=where.file,
-        line=where.line,
-        message=f"{message} ({len(rows)} of {total} rows, this is the first)",
-        fix=fix,
-    )
-
-
+_CUT = (
+    "cut to training.max_length, the row keeps no token of its answer",
+    "raise training.max_length, shorten the prompt, or leave such rows out: "
+    "data: {drop: [no-trained-token]}",
+)
+_UNCUT = (
+    "the row has no token that is trained on",
+    "check that its answer is not empty and that the chat template writes it",
+)
 _TEXTS = {
     "end-of-turn-not-trained": (
         "the token that ends an answer is not trained on, so the model would not learn to stop",
@@ -112,5 +120,10 @@ _TEXTS = {
     "double-bos": (
         "the row begins with two beginning-of-sequence tokens",
         "remove the token from the text, or from the chat template",
+    ),
+    "identical-when-cut": (
+        "cut to training.max_length, chosen and rejected are the same",
+        "raise training.max_length, shorten the prompt, or leave such rows out: "
+        "data: {drop: [identical-when-cut]}",
     ),
 }

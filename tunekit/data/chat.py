@@ -13,11 +13,17 @@ Raw = Mapping[str, Any]
 
 
 def conversation(row: Raw, where: Where) -> Row:
-    """Read `messages`, and `tools`."""
+    """Read `messages`, with `tools`, `parallel_tool_calls` and the row's `weight`."""
     given, tools = row["messages"], messages.tools(row.get("tools"))
     # Nearly all chats are plain, and the model makes messages of them quicker than we could.
     turns = given if messages.is_plain(given) else messages.turns(given, key="messages")
-    return Conversation(messages=turns, tools=tools, where=where)
+    return Conversation(
+        messages=turns,
+        tools=tools,
+        parallel_tool_calls=messages.parallel(row),
+        weight=messages.row_weight(row),
+        where=where,
+    )
 
 
 def sharegpt(row: Raw, where: Where) -> Row:

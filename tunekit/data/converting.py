@@ -116,7 +116,7 @@ def losses(row: Row, native: dict[str, Any], target: str) -> Iterator[Issue]:
 def _leaves(row: Row) -> dict[str, Any]:
     """Give every value of a row under its path; calls by what they mean, not how they are written.
 
-    The weight 1 is what a turn has anyway.
+    The weight 1 is what a turn and a row have anyway.
     """
     found: dict[str, Any] = {}
     _walk(row.model_dump(mode="json", exclude_none=True, exclude={"where"}), "", found)
@@ -124,7 +124,7 @@ def _leaves(row: Row) -> dict[str, Any]:
 
 
 def _is_usual(place: str, held: Any) -> bool:
-    return place.endswith(".weight") and held == 1
+    return place.rpartition(".")[2] == "weight" and held == 1
 
 
 def _walk(held: Any, place: str, found: dict[str, Any]) -> None:

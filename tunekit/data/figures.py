@@ -9,12 +9,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from tunekit.data import estimate, sources
+from tunekit.data import estimate, sources, tokenizer
 from tunekit.data.issues import Found, require
+from tunekit.data.mask import BATCH
 from tunekit.data.quality.language import language
 from tunekit.data.recognise import Recognised, stream
-from tunekit.data.rows import Conversation
+from tunekit.data.rows import Conversation, Row
+from tunekit.data.samples import length, samples
 from tunekit.data.words import answered
+from tunekit.errors import SpecError
 from tunekit.spec.finetune import Data
 
 WIDTH = 40
@@ -34,17 +37,19 @@ class Stats(BaseModel):
     rows: int
     turns: float | None
     """Turns of a chat, on average."""
+    model: str = ""
+    """Whose tokenizer counted; empty: tokens are estimates."""
     tokens: int
-    """Estimate of all: a token for every 4 bytes, and 4 for every turn."""
+    """All of them; estimated as a token for every 4 bytes, and 4 for every turn."""
     lengths: dict[int, int]
-    """Rows with fewer estimated tokens than the key, and no fewer than the key before."""
+    """Rows with fewer tokens than the key, and no fewer than the key before."""
     percentiles: dict[int, int]
-    """Estimated tokens that so many percent of the rows do not exceed."""
+    """Tokens that so many percent of the rows do not exceed."""
     languages: dict[str, int]
     """Answers by language, where it could be told."""
 
     def __str__(self) -> str:
-        lines = [self.head(), "", "tokens in a row (estimated)"]
+        lines = [self.head(), "", self.counted()]
         most = max(self.lengths.values())
         for edge, count in self.lengths.items():
             bar = "█" * max(1, round(WIDTH * count / most)) if count else ""
@@ -54,12 +59,18 @@ class Stats(BaseModel):
     def head(self) -> str:
         """Say how many rows there are, and how long they are."""
         turns = f", {self.turns:.1f} turns each" if self.turns else ""
+        about = "" if self.model else "about "
         return (
             f"{self.source}: {self.rows:,} {self.kind} rows, read as {self.format}{turns}\n"
-            f"about {self.tokens:,} tokens; half of the rows have at most "
+            f"{about}{self.tokens:,} tokens; half of the rows have at most "
             f"{self.percentiles[50]:,}, 95 % {self.percentiles[95]:,}, "
             f"the longest {self.percentiles[100]:,}"
         )
+
+    def counted(self) -> str:
+        """Say what the histogram counts."""
+        how = f"by the tokenizer of {self.model}" if self.model else "estimated"
+        return f"Tokens in a row ({how})"
 
     def spoken(self) -> str:
         """Say in which languages the answers are."""
@@ -73,23 +84,29 @@ class Stats(BaseModel):
         return written
 
 
-def stats(source: Data | str | Any) -> Stats:
+def stats(source: Data | str | Any, *, model: str | Any = None) -> Stats:
     """Count what a source holds, in one pass.
 
+    Args:
+        source: what `FineTune(data=...)` takes.
+        model: whose tokens to count, as training would write the rows; None: estimate them.
+
     Raises:
-        DataError: rows are malformed.
+        DataError: rows are malformed, or the chat template refuses one.
+        SpecError: the model's tokenizer cannot be loaded, or the rows are not trained on by tokens.
     """
     data, issues, found = Data.of(source), Found(), Recognised()
-    lengths: Counter[int] = Counter()
+    lengths = _Lengths(None if model is None else tokenizer.load(model))
     spoken: Counter[str] = Counter()
     turns, kind = 0, ""
     for row in stream(sources.rows(data, issues), issues, wanted=data.format, into=found):
         kind = row.kind
-        lengths[estimate.tokens(row)] += 1
+        lengths.add(row)
         turns += len(row.messages) if isinstance(row, Conversation) else 0
         spoken[language(answered(row))] += 1
     require(issues)
-    rows = lengths.total()
+    counted = lengths.close()
+    rows = counted.total()
     del spoken[""]
     return Stats(
         source=sources.name(data),
@@ -97,11 +114,43 @@ def stats(source: Data | str | Any) -> Stats:
         kind=kind,
         rows=rows,
         turns=turns / rows if turns else None,
-        tokens=sum(length * count for length, count in lengths.items()),
-        lengths=_histogram(lengths),
-        percentiles={share: _percentile(lengths, share) for share in (50, 90, 95, 99, 100)},
+        model="" if model is None else tokenizer.name(model) or "the tokenizer given",
+        tokens=sum(tokens * count for tokens, count in counted.items()),
+        lengths=_histogram(counted),
+        percentiles={share: _percentile(counted, share) for share in (50, 90, 95, 99, 100)},
         languages=dict(spoken.most_common()),
     )
+
+
+class _Lengths:
+    """Counts rows by their tokens; with a tokenizer many at a time."""
+
+    def __init__(self, loaded: Any) -> None:
+        self._tokenizer = loaded
+        self._counts: Counter[int] = Counter()
+        self._waiting: list[Row] = []
+
+    def add(self, row: Row) -> None:
+        if self._tokenizer is None:
+            self._counts[estimate.tokens(row)] += 1
+            return
+        if row.kind not in _TOKENISED:
+            raise SpecError(f"{row.where}: {row.kind} rows are not trained on token by token")
+        self._waiting.append(row)
+        if len(self._waiting) == BATCH:
+            self._count()
+
+    def close(self) -> Counter[int]:
+        self._count()
+        return self._counts
+
+    def _count(self) -> None:
+        done = samples(self._waiting, self._tokenizer, train_on="all", max_length=None)
+        self._counts.update(map(length, done))
+        self._waiting.clear()
+
+
+_TOKENISED = ("conversation", "completion", "text", "preference")
 
 
 def _histogram(lengths: Counter[int]) -> dict[int, int]:
@@ -128,10 +177,10 @@ def _round(step: float) -> int:
 
 def _percentile(lengths: Counter[int], share: int) -> int:
     left = lengths.total() * share / 100
-    for length in sorted(lengths):
-        left -= lengths[length]
+    for tokens in sorted(lengths):
+        left -= lengths[tokens]
         if left <= 1e-9:
-            return length
+            return tokens
     return max(lengths)
 
 
@@ -154,7 +203,7 @@ def _page(made: Stats) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>Data in numbers</title><style>{_STYLE}</style></head><body>\n"
         f"<h1>Data in numbers</h1>\n<p>{html.escape(made.head())}</p>\n"
-        f"<h2>Tokens in a row (estimated)</h2>\n{_picture(made)}\n"
+        f"<h2>{html.escape(made.counted())}</h2>\n{_picture(made)}\n"
         f"<p>{html.escape(made.spoken())}</p>\n"
         "</body></html>\n"
     )
@@ -172,6 +221,6 @@ def _picture(made: Stats) -> str:
         )
     height = _ROW * len(made.lengths)
     return (
-        f'<svg viewBox="0 0 600 {height}" role="img" aria-label="Rows by estimated tokens">'
+        f'<svg viewBox="0 0 600 {height}" role="img" aria-label="Rows by tokens">'
         f"{''.join(bars)}</svg>"
     )

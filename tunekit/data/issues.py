@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from tunekit.errors import DataError
+from tunekit.files import write_atomic
 from tunekit.spec.finetune import Severity
 
 SHOWN = 20
@@ -107,6 +109,17 @@ class Fault(Exception):
             message=self.message,
             fix=self.fix,
         )
+
+
+def add(issues: Sequence[Issue], path: Path) -> None:
+    """Add issues to a file of one JSON object a line; one that is in it is not added again.
+
+    A run that is resumed finds the same ones again.
+    """
+    before = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    lines = dict.fromkeys((*before, *(issue.model_dump_json() for issue in issues)))
+    if lines:
+        write_atomic(path, "".join(f"{line}\n" for line in lines))
 
 
 def errors(issues: Iterable[Issue]) -> Iterator[Issue]:

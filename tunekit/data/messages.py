@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
@@ -251,6 +252,41 @@ def tools(value: Any) -> list[dict[str, Any]] | None:
 
 def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
     return dict(tool) if "function" in tool else {"type": "function", "function": dict(tool)}
+
+
+def row_weight(row: Mapping[str, Any]) -> float | None:
+    """Read how much a whole row counts.
+
+    Raises:
+        Fault: `bad-weight`.
+    """
+    weight = row.get("weight")
+    if weight is None:
+        return None
+    try:
+        # A CSV cell can only hold text.
+        read = math.nan if isinstance(weight, bool) else float(weight)
+    except (TypeError, ValueError):
+        read = math.nan
+    if math.isfinite(read):
+        return read
+    raise Fault(
+        "bad-weight",
+        f"weight is {short(weight)}, not a number",
+        "write how much the row counts, such as 0.5; rename the column if it means something else",
+    )
+
+
+def parallel(row: Mapping[str, Any]) -> bool | None:
+    """Read whether one turn may call several tools.
+
+    Raises:
+        Fault: `wrong-type`.
+    """
+    value = row.get("parallel_tool_calls")
+    if value is None or isinstance(value, bool):
+        return value
+    raise wrong_type("parallel_tool_calls", value, "true or false")
 
 
 def parsed(text: str, place: str) -> Any:

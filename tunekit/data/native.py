@@ -20,6 +20,7 @@ from tunekit.data.rows import (
     Prompt,
     Row,
     Text,
+    said_weight,
 )
 
 Native = dict[str, Any]
@@ -52,22 +53,40 @@ def trl(row: Row) -> Native:
 
 
 def together(row: Row) -> Native:
-    """Write a row for Together: prompt/completion and text too; `reasoning` beside `content`."""
+    """Write a row for Together: prompt/completion and text too; `reasoning` beside `content`.
+
+    Rows of every kind may weigh something.
+    """
+    weight = said_weight(row)
+    if weight is not None and weight < 0:
+        raise Fault(
+            "not-expressible",
+            f"the row weighs {weight:g}, and Together takes no weight below 0",
+            "leave the row out, or make it the rejected answer of a pair",
+        )
     if isinstance(row, Completion):
-        return {"prompt": row.prompt, "completion": row.completion}
+        return _given(prompt=row.prompt, completion=row.completion, weight=weight)
     if isinstance(row, Text):
-        return {"text": row.text}
-    return _service(row, "Together", reasoning="reasoning")
+        return _given(text=row.text, weight=weight)
+    return _given(**_service(row, "Together", reasoning="reasoning"), weight=weight)
 
 
 def fireworks(row: Row) -> Native:
-    """Write a row for Fireworks: chats and pairs; `reasoning_content` beside `content`."""
-    return _service(row, "Fireworks", reasoning="reasoning_content")
+    """Write a row for Fireworks: chats and pairs; `reasoning_content` beside `content`.
+
+    Chats may weigh something.
+    """
+    weight = None if isinstance(row, Preference) else said_weight(row)
+    return _given(**_service(row, "Fireworks", reasoning="reasoning_content"), weight=weight)
 
 
 def openai(row: Row) -> Native:
     """Write a row for OpenAI: chats and pairs, without reasoning."""
-    return _service(row, "OpenAI", reasoning=None)
+    native = _service(row, "OpenAI", reasoning=None)
+    if isinstance(row, (Conversation, Preference)) and row.parallel_tool_calls is not None:
+        # Of a pair it stands beside the prompt.
+        native.get("input", native)["parallel_tool_calls"] = row.parallel_tool_calls
+    return native
 
 
 def sharegpt(row: Row) -> Native:

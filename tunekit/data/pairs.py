@@ -21,7 +21,7 @@ def text(row: Raw, where: Where) -> Row:
     """Read `text`."""
     if not isinstance(row["text"], str):
         raise messages.wrong_type("text", row["text"], "text")
-    return Text(text=row["text"], where=where)
+    return Text(text=row["text"], weight=messages.row_weight(row), where=where)
 
 
 def completion(row: Raw, where: Where) -> Row:
@@ -29,14 +29,19 @@ def completion(row: Raw, where: Where) -> Row:
 
     Of turns only the completion's are trained on.
     """
-    if isinstance(row["prompt"], str) and isinstance(row["completion"], str):
-        return Completion(prompt=row["prompt"], completion=row["completion"], where=where)
+    asked, said, weight = row["prompt"], row["completion"], messages.row_weight(row)
+    if isinstance(asked, str) and isinstance(said, str):
+        return Completion(prompt=asked, completion=said, weight=weight, where=where)
     prompt = tuple(
         turn.model_copy(update={"weight": 0.0}) if turn.role == "assistant" else turn
-        for turn in question(row["prompt"])
+        for turn in question(asked)
     )
-    turns = prompt + answer(row["completion"], key="completion")
-    return Conversation(messages=turns, tools=messages.tools(row.get("tools")), where=where)
+    return Conversation(
+        messages=prompt + answer(said, key="completion"),
+        tools=messages.tools(row.get("tools")),
+        weight=weight,
+        where=where,
+    )
 
 
 def segments(row: Raw, where: Where) -> Row:

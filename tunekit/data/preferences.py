@@ -38,12 +38,21 @@ def preference(row: Raw, where: Where) -> Row:
         prompt = row.get(asked)
         if prompt is None:
             prompt, chosen, rejected = _split_text(chosen, rejected)
-        return Preference(prompt=prompt, chosen=chosen, rejected=rejected, where=where)
+        return Preference(
+            prompt=prompt,
+            chosen=chosen,
+            rejected=rejected,
+            parallel_tool_calls=messages.parallel(row),
+            weight=messages.row_weight(row),
+            where=where,
+        )
     return chat_preference(
         (*system(row), *_asked(row, asked, alone=isinstance(chosen, (str, Mapping)))),
         answer(chosen, key=better),
         answer(rejected, key=worse),
         tools=messages.tools(row.get("tools")),
+        parallel_tool_calls=messages.parallel(row),
+        weight=messages.row_weight(row),
         where=where,
     )
 
@@ -81,6 +90,8 @@ def chat_preference(
     rejected: Turns,
     *,
     tools: list[dict[str, Any]] | None,
+    parallel_tool_calls: bool | None = None,
+    weight: float | None = None,
     where: Where,
 ) -> Row:
     """Split prompt and answers, whether the answers repeat the prompt or not.
@@ -100,7 +111,15 @@ def chat_preference(
             "chosen and rejected are not answers to the same prompt",
             "both must begin with the same turns and part at an assistant's turn",
         )
-    return Preference(prompt=prompt, chosen=chosen, rejected=rejected, tools=tools, where=where)
+    return Preference(
+        prompt=prompt,
+        chosen=chosen,
+        rejected=rejected,
+        tools=tools,
+        parallel_tool_calls=parallel_tool_calls,
+        weight=weight,
+        where=where,
+    )
 
 
 def answer(value: Any, *, key: str) -> Turns:
@@ -164,14 +183,16 @@ def _scored(item: Any, place: str) -> tuple[float, Any]:
 
 
 def _openai(row: Raw, where: Where) -> Row:
-    given, tools = row["input"], row.get("tools")
+    given, beside = row["input"], row
     if (asked := as_object(given)) is not None:
-        given, tools = asked.get("messages"), asked.get("tools", tools)
+        given, beside = asked.get("messages"), {**row, **asked}
     return chat_preference(
         messages.turns(given, key="input.messages"),
         answer(row["preferred_output"], key="preferred_output"),
         answer(row["non_preferred_output"], key="non_preferred_output"),
-        tools=messages.tools(tools),
+        tools=messages.tools(beside.get("tools")),
+        parallel_tool_calls=messages.parallel(beside),
+        weight=messages.row_weight(row),
         where=where,
     )
 

@@ -15,7 +15,7 @@ from tunekit.data.profile import Profile
 from tunekit.data.quality.catalogue import require_known
 from tunekit.data.quality.quality import Quality
 from tunekit.data.recognise import Recognised, recognise
-from tunekit.data.rows import Row
+from tunekit.data.rows import Row, weight
 from tunekit.data.sides import Split, split
 from tunekit.errors import SpecError
 from tunekit.spec.finetune import Data, FineTune
@@ -42,6 +42,8 @@ class Prepared:
     validation: tuple[Row, ...]
     dropped: tuple[Dropped, ...] = ()
     """What the spec says to leave out, of both sources: rows read are these and the other two."""
+    issues: tuple[Issue, ...] = ()
+    """Every finding that stops nothing; the profile has the first of each code."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def prepare(spec: FineTune) -> Prepared:
         sides.train,
         sides.validation,
         dropped,
+        tuple(issues),
     )
 
 
@@ -121,7 +124,7 @@ def _examined(
     Raises:
         DataError: a finding stops the run.
     """
-    quality = Quality(spec.data.checks, drop=spec.data.drop, held_out=held is not None)
+    quality = Quality(spec.data.checks, kept=None, held_out=held is not None)
     for row in read.rows:
         quality.add(row)
     for row in held.rows if held else ():
@@ -162,11 +165,10 @@ def _fitting(spec: FineTune, kind: str) -> str:
     """
     objective, source = spec.objective, sources.name(spec.data)
     if kind not in objective.row_kinds:
-        others = [other for other in _objectives() if kind in other.row_kinds]
-        cure = (
-            " or ".join(f"objective: {other.model_fields['type'].default}" for other in others)
-            or "rows of another kind; no objective takes these"
-        )
+        others = [o.model_fields["type"].default for o in _objectives() if kind in o.row_kinds]
+        cure = "rows of another kind; no objective takes these"
+        if others:
+            cure = f"objective: {_listed(others)}"
         raise SpecError(
             f"objective {objective.type} takes {_either(objective.row_kinds)} rows; "
             f"{source} holds {kind} rows: use {cure}"
@@ -187,7 +189,11 @@ def _objectives() -> Iterator[Any]:
 
 
 def _either(kinds: Iterable[str]) -> str:
-    *most, last = [kind for kind in _ORDER if kind in kinds]
+    return _listed([kind for kind in _ORDER if kind in kinds])
+
+
+def _listed(names: Sequence[str]) -> str:
+    *most, last = names
     return f"{', '.join(most)} or {last}" if most else last
 
 
@@ -248,5 +254,6 @@ def _profile(
         trained_tokens=sum(estimate.trained(row, train_on) for row in sides.train),
         longest=max(map(estimate.longest, every)),
         digest=digest.hexdigest(),
+        weighted=sum(weight(row) != 1 for row in sides.train),
         issues=fold(issues, shown=PLANNED),
     )

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunekit import embedded
-from tunekit.data import sources
+from tunekit.data import sources, tokenizer
 from tunekit.data.issues import Found, require
 from tunekit.data.mask import IGNORED, tokenize, tokenize_pair
 from tunekit.data.prepare import TRAIN_ON
 from tunekit.data.recognise import recognise
 from tunekit.data.rows import Completion, Conversation, Preference, Row, Text
-from tunekit.errors import MissingExtra, SpecError
+from tunekit.errors import SpecError
 from tunekit.printable import printable
 from tunekit.spec.finetune import Data
 
@@ -107,36 +106,13 @@ def preview(
         DataError: rows are malformed, or the chat template refuses one.
         SpecError: the rows are not trained on by tokens, or `train_on` means nothing for them.
     """
-    data, tokenizer = Data.of(source), _tokenizer(model) if isinstance(model, str) else model
+    data, loaded = Data.of(source), tokenizer.load(model)
     issues = Found(checks=data.checks)
     some = data.model_copy(update={"limit": min(rows, data.limit or rows)})
     found = recognise(sources.rows(some, issues), issues, wanted=data.format)
     require(issues)
-    shown = [part for row in found.rows for part in _shown(row, tokenizer, train_on, max_length)]
-    name = model if isinstance(model, str) else str(getattr(tokenizer, "name_or_path", ""))
-    return Preview(name, tuple(shown))
-
-
-def _tokenizer(model: str) -> Any:
-    """Load the tokenizer of a model, without its weights.
-
-    Raises:
-        MissingExtra: transformers is not installed.
-        SpecError: there is no such model.
-    """
-    try:
-        import transformers
-    except ImportError:
-        raise MissingExtra(
-            "showing tokens needs transformers: pip install 'tunekit-sdk[local]'"
-        ) from None
-    vendor: Any = transformers
-    source = str(embedded.folder()) if model.startswith("embedded:") else model
-    try:
-        return vendor.AutoTokenizer.from_pretrained(source)
-    except Exception as error:
-        first = str(error).strip().partition("\n")[0]
-        raise SpecError(f"model: the tokenizer of {model!r} cannot be loaded: {first}") from None
+    shown = [part for row in found.rows for part in _shown(row, loaded, train_on, max_length)]
+    return Preview(tokenizer.name(model), tuple(shown))
 
 
 def _shown(row: Row, tokenizer: Any, train_on: str, limit: int | None) -> Iterator[Shown]:

@@ -31,6 +31,8 @@ class Profile(BaseModel):
     """Estimate for the longest row, held-out rows included."""
     digest: str
     """Hash of all rows, training then held-out, in order (sha256, hex)."""
+    weighted: int = 0
+    """Training rows whose weight is not 1; not every backend can weigh rows."""
     dropped: dict[str, int] = Field(default_factory=dict)
     """Rows left out because the spec says so, counted by code; they are in `dropped.jsonl`."""
     issues: tuple[Issue, ...] = ()

@@ -50,15 +50,18 @@ _RESPONSES = {"chosen_response", "rejected_response"}
 _OPENAI_PAIR = {"input", "preferred_output", "non_preferred_output"}
 
 _READ: Mapping[str, frozenset[str]] = {
-    "conversation": frozenset({"messages", "tools"}),
+    "conversation": frozenset({"messages", "tools", "parallel_tool_calls", "weight"}),
     "sharegpt": frozenset({"conversations", "system", "tools", *_PAIR, *pairs.VERDICTS}),
     "alpaca": frozenset(
         {"instruction", "input", "output", "system", "history", "tools", *_PAIR, *pairs.VERDICTS}
     ),
-    "completion": frozenset({"prompt", "completion", "tools"}),
-    "text": frozenset({"text"}),
+    "completion": frozenset({"prompt", "completion", "tools", "weight"}),
+    "text": frozenset({"text", "weight"}),
     "preference": frozenset(
-        {"messages", "system", "tools", *preferences.ASKED, *_PAIR, *_RESPONSES, *_OPENAI_PAIR}
+        {
+            *("messages", "system", "tools", "parallel_tool_calls", "weight"),
+            *(*preferences.ASKED, *_PAIR, *_RESPONSES, *_OPENAI_PAIR),
+        }
     ),
     "judged": frozenset({"prompt", "completion", "messages", *pairs.VERDICTS}),
     "ultrafeedback": frozenset({"instruction", "completions"}),

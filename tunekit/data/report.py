@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from tunekit.data import sources
+from tunekit.data import sources, tokenizer
 from tunekit.data.issues import SHOWN, Issue, weighed
 from tunekit.data.meaning import check as check_meaning
 from tunekit.data.quality.catalogue import require_known
 from tunekit.data.quality.quality import Quality
+from tunekit.data.quality.trained import Trained
 from tunekit.data.recognise import Recognised, stream
+from tunekit.data.tally import Tally
+from tunekit.errors import SpecError
 from tunekit.files import sha256
 from tunekit.spec.finetune import Data, Severity
 
@@ -55,35 +56,14 @@ class Report(BaseModel):
         return "\n".join(lines)
 
 
-class Tally(list[Issue]):
-    """Counts all issues, keeps the first of each code, and writes every one to a file."""
-
-    def __init__(self, file: IO[str] | None, checks: Mapping[str, Severity]) -> None:
-        super().__init__()
-        self.counts: Counter[str] = Counter()
-        self.severities: dict[str, Severity] = {}
-        self._file = file
-        self._checks = checks
-
-    def append(self, issue: Issue) -> None:
-        """Take one, with the severity that the spec gives it."""
-        issue = issue if issue.severity == "error" else weighed(issue, self._checks)
-        if issue.severity == "off":
-            return
-        self.counts[issue.code] += 1
-        self.severities[issue.code] = issue.severity
-        if self.counts[issue.code] <= SHOWN:
-            super().append(issue)
-        if self._file is not None:
-            self._file.write(issue.model_dump_json() + "\n")
-
-
 def check(
     source: Data | str | Any,
     *,
     validation: Data | str | Any = None,
     issues: str | Path | None = None,
     quality: bool = True,
+    model: str | Any = None,
+    max_length: int | None = None,
 ) -> Report:
     """Look at every row of a source once, and say all that is wrong.
 
@@ -94,44 +74,54 @@ def check(
         validation: held-out rows, to find those that are also trained on.
         issues: a file that gets every finding, one JSON object a line.
         quality: also look for copies, secrets and the like, and not only at the form.
+        model: also tokenise every row as training will, and look at the labels; a hub id, a
+            folder, `embedded:smollm2-135m`, or a fast tokenizer of transformers.
+        max_length: as in `training.max_length`, in tokens; None: what the model takes.
 
     Raises:
         DataError: there is no such file.
-        SpecError: a code in `checks` is unknown.
+        SpecError: a code in `checks` is unknown, the model's tokenizer cannot be loaded, or
+            tokens are to be counted and it is not said whose.
         MissingExtra: reading this kind of source needs a package that is not installed.
     """
     data = Data.of(source)
     require_known(data.checks, data.drop)
-    if issues is None:
-        return _report(data, validation, None, quality=quality)
-    path = Path(issues)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            found = _report(data, validation, file, quality=quality)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return found
+    _require_model(model, max_length, quality=quality)
+    held = None if validation is None else Data.of(validation)
+    tally = Tally(data.checks)
+    looking = Quality(
+        data.checks,
+        held_out=held is not None,
+        more=() if model is None else (_trained(model, max_length),),
+        sink=tally.spill,
+    )
+    with tally.into(issues):
+        return _report(data, held, tally, looking=looking if quality else None)
 
 
-def _report(data: Data, validation: Any, file: IO[str] | None, *, quality: bool) -> Report:
-    tally, found = Tally(file, data.checks), Recognised()
-    looking = Quality(data.checks, held_out=validation is not None)
+def _require_model(model: Any, max_length: int | None, *, quality: bool) -> None:
+    if max_length is not None and model is None:
+        raise SpecError("max_length counts tokens; say whose: model='Qwen/Qwen3-0.6B'")
+    if model is not None and not quality:
+        raise SpecError("the form of the rows has nothing to do with a model; leave out model")
+
+
+def _trained(model: str | Any, max_length: int | None) -> Trained:
+    loaded = tokenizer.load(model)
+    return Trained(loaded, max_length=max_length or tokenizer.context(model, loaded))
+
+
+def _report(data: Data, held: Data | None, tally: Tally, *, looking: Quality | None) -> Report:
+    found = Recognised()
     rows, kind = 0, ""
     for row in stream(sources.rows(data, tally), tally, wanted=data.format, into=found):
         rows, kind = rows + 1, row.kind
         for issue in check_meaning(row):
             tally.append(weighed(issue, data.checks))
-        if quality:
+        if looking is not None:
             looking.add(row)
-    if validation is not None and quality:
-        held = Data.of(validation)
-        for row in stream(sources.rows(held, tally), tally, wanted=held.format, into=Recognised()):
-            looking.held(row)
-    for issue in looking.close() if quality else ():
-        tally.append(issue)
-    tally.counts.update(looking.beyond)
+    if looking is not None:
+        _weigh(looking, held, tally)
     order = {"error": 0, "warning": 1, "info": 2, "off": 3}
     return Report(
         source=sources.name(data),
@@ -143,3 +133,13 @@ def _report(data: Data, validation: Any, file: IO[str] | None, *, quality: bool)
         severities=tally.severities,
         issues=tuple(sorted(tally, key=lambda issue: order[issue.severity])[:SHOWN]),
     )
+
+
+def _weigh(looking: Quality, held: Data | None, tally: Tally) -> None:
+    """Look at the held-out rows too, and take what was found with what it is worth."""
+    if held is not None:
+        for row in stream(sources.rows(held, tally), tally, wanted=held.format, into=Recognised()):
+            looking.held(row)
+    for issue in looking.close():
+        tally.append(issue)
+    tally.settle(looking.weights, looking.beyond)

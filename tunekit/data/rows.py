@@ -61,6 +61,10 @@ class Conversation(_Row):
     kind: Literal["conversation"] = "conversation"
     messages: Annotated[tuple[Message, ...], Field(min_length=1)]
     tools: list[dict[str, Any]] | None = None
+    parallel_tool_calls: bool | None = None
+    """Whether one turn may call several tools (OpenAI)."""
+    weight: float | None = None
+    """How much the whole row counts (Together, Fireworks); None is 1."""
     where: Where
 
 
@@ -70,6 +74,7 @@ class Completion(_Row):
     kind: Literal["completion"] = "completion"
     prompt: str
     completion: str
+    weight: float | None = None
     where: Where
 
 
@@ -78,6 +83,7 @@ class Text(_Row):
 
     kind: Literal["text"] = "text"
     text: str
+    weight: float | None = None
     where: Where
 
 
@@ -89,6 +95,8 @@ class Preference(_Row):
     chosen: str | tuple[Message, ...]
     rejected: str | tuple[Message, ...]
     tools: list[dict[str, Any]] | None = None
+    parallel_tool_calls: bool | None = None
+    weight: float | None = None
     where: Where
 
 
@@ -115,3 +123,14 @@ class Prompt(_Row):
 Row = Annotated[
     Conversation | Completion | Text | Preference | Judged | Prompt, Field(discriminator="kind")
 ]
+
+
+def said_weight(row: Row) -> float | None:
+    """Give how much a row counts, where it says so."""
+    return None if isinstance(row, (Judged, Prompt)) else row.weight
+
+
+def weight(row: Row) -> float:
+    """Give how much a row counts; 1 where it does not say so."""
+    said = said_weight(row)
+    return 1.0 if said is None else said

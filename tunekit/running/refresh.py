@@ -86,8 +86,9 @@ def _home(folder: RunFolder, entry: Record, backend: Backend) -> AdapterError | 
     part.mkdir(mode=0o700)
     try:
         backend.fetch(JobId(entry.job_id or ""), part)
-        gate.check(part, _asked(entry))
+        # First the name: a service's own may look like that of another model.
         alias = _renamed(entry, part)
+        gate.check(part, _asked(entry))
         _provenance(entry, part, alias).write(part)
         part.replace(folder.adapter)
         sync_folder(folder.path)

@@ -10,10 +10,11 @@ from tunekit import models
 from tunekit.backends import registry
 from tunekit.backends.backend import Backend
 from tunekit.data.dropped import words
-from tunekit.data.issues import Issue
+from tunekit.data.issues import Issue, require
 from tunekit.data.prepare import Prepared, prepare
 from tunekit.events import Event
 from tunekit.planning.plan import Plan
+from tunekit.planning.steps import few_steps
 from tunekit.running import submission
 from tunekit.running.run import Run
 from tunekit.spec.finetune import FineTune
@@ -125,7 +126,10 @@ def _plan(spec: FineTune, backend: AnyBackend) -> tuple[Backend, Prepared, Plan]
     model = models.describe(spec.model)
     prepared = prepare(spec)
     made = chosen.plan(spec, model, prepared.profile)
-    odd = (_oddity(i) for i in prepared.profile.issues if i.severity == "warning")
+    few = list(few_steps(spec, prepared.profile, made))
+    require(few)
+    found = (*prepared.profile.issues, *few)
+    odd = (_oddity(i) for i in found if i.severity == "warning")
     left_out = words(prepared.profile.dropped)
     told = (*((left_out,) if left_out else ()), *odd, *made.warnings)
     return chosen, prepared, made.model_copy(update={"warnings": told})

@@ -10,7 +10,7 @@ from typing import Any
 from tunekit import store
 from tunekit.backends import registry
 from tunekit.backends.backend import Backend, Files
-from tunekit.data import dropped, render
+from tunekit.data import dropped, issues, render
 from tunekit.data.prepare import Prepared
 from tunekit.data.rows import Row
 from tunekit.errors import BackendError, CostNotAccepted, SpecError, SubmissionUnknown
@@ -28,26 +28,27 @@ def record(spec: FineTune, plan: Plan, backend: Backend, prepared: Prepared) -> 
         SpecError: the place for the result is taken.
     """
     _require_free(spec.output.folder)
-    run_id = store.new_id(spec.output.name)
-    folder = store.create(
-        Record(
-            id=run_id,
-            name=spec.output.name,
-            created=time.time(),
-            spec=_portable(spec, store.place(run_id) / "data", held=bool(prepared.validation)),
-            plan=plan,
-            backend=registry.recipe(backend),
-            versions=_versions(),
-        )
-    )
+    folder = store.make(store.new_id(spec.output.name))
     data: dict[str, Any] = {"profile": prepared.profile.model_dump(mode="json")}
     for name, rows in (("train", prepared.train), ("validation", prepared.validation)):
         if rows:
             data[name] = _write(folder, name, rows)
+    issues.add(prepared.issues, folder.data / "issues.jsonl")
     if prepared.dropped:
         dropped.add(prepared.dropped, folder.data / "dropped.jsonl")
-    with folder.refreshing() as entry:
-        entry.data = data
+    # Last: a folder without a record is no run, so that a crash leaves a whole one or none.
+    folder.write(
+        Record(
+            id=folder.id,
+            name=spec.output.name,
+            created=time.time(),
+            spec=_portable(spec, folder.data, held=bool(prepared.validation)),
+            plan=plan,
+            backend=registry.recipe(backend),
+            data=data,
+            versions=_versions(),
+        )
+    )
     return folder
 
 

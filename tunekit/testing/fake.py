@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -77,7 +78,7 @@ class FakeBackend(Backend):
 
     name: ClassVar[str] = "fake"
     capabilities: ClassVar[Capabilities] = Capabilities(resume=True)
-    poll_seconds: float = field(default=0.01, init=False, repr=False)
+    poll_seconds: float = dataclasses.field(default=0.01, init=False, repr=False)
 
     steps: int = 3
     outcome: Literal["succeeded", "failed"] = "succeeded"

@@ -257,3 +257,58 @@ def test_a_check_that_is_off_says_nothing() -> None:
 
 def test_every_entry_gives_its_reason() -> None:
     assert all(entry.title and entry.reason for entry in CATALOGUE.values())
+
+
+# Forms that the makers document; the characters are made up.
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("token xoxb-2837465019-8273645501923-aQ7rT2mKe8LpZx4VnB1sWd6Y", "Slack"),
+        ("STRIPE=sk_live_8fJ2kQ9xR4tV7bN3mL6pW1zC", "Stripe"),
+        ("glpat-T7kq9ZpXr3mWv8LsBn2f", "GitLab"),
+        ("DefaultEndpointsProtocol=https;AccountKey=" + "aQ7rT2mKe8L" * 8 + ";", "Azure"),
+        ("postgres://maria:hT7vq92kd@db:5432/shop", "password in a URL"),
+        (
+            "SG." + "aQ7rT2mKe8LpZx4VnB1sWd" + "." + "Kq9ZpXr3mWv8LsBn2fTy6Hc4Jd1GaPo5RuEi7NxMwQz",
+            "Send",
+        ),
+        (
+            "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJtYXJpYSIsImlhdCI6MTUxNjIzOTAyMn0"
+            ".4kLmQw9ZxRtYvBnMpLsKdJfHgTrEwQaZxCvBnMkLpOi",
+            "web token",
+        ),
+    ],
+)
+def test_the_kept_library_names_kinds_of_secrets(text: str, kind: str) -> None:
+    (issue,) = found([completion("?", f"Use this: {text}")])
+    assert (issue.code, kind in issue.message) == ("secret", True)
+    assert "hT7vq" not in issue.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgres://user:password@localhost/db",
+        "https://${USER}:${PASSWORD}@host/",
+        "git clone ssh://git@github.com:22/tunekit.git",
+        "git clone git@github.com:owner/name.git",
+        "eyJhbGciOi.eyJzdWIi.notatoken",
+        "a JWT looks like eyJ...eyJ...abc",
+        "sk_live_xxxxxxxxxxxxxxxxxxxxxxxx",
+        "-----BEGIN PUBLIC KEY-----",
+        "+5 10 20 30 40 are no phone number",
+        "+12 34 56 78 90 neither",
+        "XX12 3456 7890 1234 5678",
+    ],
+)
+def test_stand_ins_for_secrets_and_numbers_of_no_country_are_let_pass(text: str) -> None:
+    assert codes(completion("What?", text)) == []
+
+
+def test_a_long_text_full_of_signs_takes_no_long_time() -> None:
+    import time
+
+    begun = time.perf_counter()
+    for piece in ("sk-", "eyJ", "://a:", "ghp_", "+1 ", "1234 ", "AccountKey=", "PRIVATE KEY "):
+        codes(completion("What?", piece * 100_000))
+    assert time.perf_counter() - begun < 15

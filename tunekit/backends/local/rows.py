@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from tunekit.data import dropped
+from tunekit.data.audit import audit
 from tunekit.data.dropped import Dropped
-from tunekit.data.issues import Found, Issue, require
-from tunekit.data.mask import IGNORED, Pair, Tokens, audit, tokenize_all, tokenize_pair
+from tunekit.data.issues import Enough, Found, Issue, add, fold, require
+from tunekit.data.mask import IGNORED, Pair, Tokens, tokenize_all, tokenize_pair
 from tunekit.data.quality.catalogue import severity
 from tunekit.data.render import read
-from tunekit.data.rows import Completion, Conversation, Preference, Row, Text
+from tunekit.data.rows import Completion, Conversation, Preference, Row, Text, said_weight
+from tunekit.data.samples import Sample, samples, too_long
 from tunekit.errors import DataError
 
-Sample = Tokens | Pair
+FIRST = 3
+"""Rows with one fault that an error names; the others are counted."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class TrainingRows:
 def tokenized(path: Path, request: dict[str, Any], tokenizer: Any) -> TrainingRows:
     """Tokenise every row of a file once.
 
-    Rows that the spec drops for what their tokens show are added to `dropped.jsonl` beside it.
+    Rows that the spec drops for what their tokens show are added to `dropped.jsonl` beside it, and
+    everything that was found to `issues.jsonl`.
 
     Raises:
         DataError: the mask is wrong, or nothing of a row is trained.
@@ -39,14 +44,14 @@ def tokenized(path: Path, request: dict[str, Any], tokenizer: Any) -> TrainingRo
     wanted = request["data"]
     rows = list(read(path))
     limit = wanted["max_length"]  # lowered to what the model takes when it was loaded
-    found: list[Sample] = [
-        *tokens(rows, tokenizer, wanted["train_on"], limit),
-        *pairs(rows, tokenizer, limit),
-    ]
+    found = samples(rows, tokenizer, train_on=wanted["train_on"], max_length=limit)
+    every = list(_issues(rows, found, tokenizer, wanted))
+    add([issue for issue in every if issue.severity != "off"], path.with_name("issues.jsonl"))
     issues = Found(checks=wanted.get("checks", {}), drop=wanted.get("drop", ()))
-    for issue in _issues(found, tokenizer, wanted):
-        issues.append(issue)
-    require(issues)
+    with contextlib.suppress(Enough):
+        for issue in every:
+            issues.append(issue)
+    require(fold(issues, shown=FIRST))
     left_out = _left_out(issues.dropped, rows)
     dropped.add(left_out, path.with_name("dropped.jsonl"))
     lines = {row.line for row in left_out}
@@ -56,24 +61,43 @@ def tokenized(path: Path, request: dict[str, Any], tokenizer: Any) -> TrainingRo
     return TrainingRows(_columns(kept), tuple(_notes(kept, issues, left_out)))
 
 
-def _issues(found: Sequence[Sample], tokenizer: Any, wanted: Mapping[str, Any]) -> Iterator[Issue]:
-    yield from audit(found, tokenizer, train_on=wanted["train_on"])
-    long = [sample for sample in found if not sample.complete]
-    weight = severity("too-long", len(long), len(found), wanted.get("checks", {}))
-    for sample in long:
-        yield _too_long(sample, wanted["max_length"]).model_copy(update={"severity": weight})
+def _issues(
+    rows: Sequence[Row], found: Sequence[Sample], tokenizer: Any, wanted: Mapping[str, Any]
+) -> Iterator[Issue]:
+    """Give every finding with what it is worth among all rows."""
+    issues = [
+        *audit(found, tokenizer, train_on=wanted["train_on"]),
+        *(too_long(sample, wanted["max_length"]) for sample in found if not sample.complete),
+        *_unheld(rows),
+    ]
+    counts = Counter(issue.code for issue in issues)
+    checks = wanted.get("checks", {})
+    weights = {code: severity(code, n, len(found), checks) for code, n in counts.items()}
+    for issue in issues:
+        yield issue.model_copy(update={"severity": weights[issue.code]})
 
 
-def _too_long(sample: Sample, limit: int | None) -> Issue:
-    where = sample.where
-    return Issue(
-        code="too-long",
-        file=where.file if where else "",
-        line=where.line if where else 0,
-        message=f"the row is longer than training.max_length={limit} tokens and loses its end",
-        fix="raise training.max_length, shorten the row, or leave such rows out: "
-        "data: {drop: [too-long]}",
-    )
+def _unheld(rows: Sequence[Row]) -> Iterator[Issue]:
+    """Name the rows of which something would be ignored."""
+    for row in rows:
+        if (weight := said_weight(row)) not in (None, 1):
+            yield Issue(
+                code="row-weight",
+                file=row.where.file,
+                line=row.where.line,
+                message=f"the row has weight {weight:g}, and here every row counts once",
+                fix="train on Together or Fireworks, repeat or remove rows instead, or leave such "
+                "rows out: data: {drop: [row-weight]}",
+            )
+        if isinstance(row, (Conversation, Preference)) and row.parallel_tool_calls is not None:
+            yield Issue(
+                code="parallel-tool-calls",
+                file=row.where.file,
+                line=row.where.line,
+                message="parallel_tool_calls is not read here; the answers show how tools are "
+                "called",
+                fix="nothing, if the answers are as they should be",
+            )
 
 
 def _left_out(issues: Sequence[Issue], rows: Sequence[Row]) -> list[Dropped]:

@@ -58,6 +58,24 @@ _ENTRIES = (
         error=ANY,
     ),
     Entry(
+        "user-token-trained",
+        "Words of the user, the system or a tool are trained on",
+        "the model would learn to speak for the others",
+        error=ANY,
+    ),
+    Entry(
+        "double-bos",
+        "Two beginning-of-sequence tokens",
+        "the model has never seen a text that begins so; its template and its text both write one",
+        error=ANY,
+    ),
+    Entry(
+        "identical-when-cut",
+        "Chosen and rejected are the same once cut to `training.max_length`",
+        "they differ only in what is cut off, so the pair teaches nothing",
+        error=ANY,
+    ),
+    Entry(
         "control-tokens",
         "Tokens of a chat template inside a text",
         "the tokenizer reads `<|im_start|>` in a text as the beginning of a turn",
@@ -140,6 +158,19 @@ _ENTRIES = (
         error=ANY,
     ),
     Entry(
+        "row-weight",
+        "Rows that count more or less than others, where rows cannot be weighed",
+        "training on this machine counts every row once; Together and Fireworks weigh rows",
+        error=ANY,
+    ),
+    Entry(
+        "parallel-tool-calls",
+        "`parallel_tool_calls`, which the model's chat template does not read",
+        "what is learnt is how often the answers call several tools at once; "
+        "only OpenAI reads the key",
+        warn=None,
+    ),
+    Entry(
         "length-outlier",
         "Far longer than the other rows",
         "more than four times the 99th percentile: two rows glued together, or a log file",
@@ -165,7 +196,13 @@ _ENTRIES = (
     Entry(
         "few-rows",
         "Very few rows",
-        "guides speak of at least 50 to 100 examples; with fewer, a run has too few steps",
+        "guides speak of at least 50 to 100 examples",
+    ),
+    Entry(
+        "few-steps",
+        "Fewer than 100 optimizer steps",
+        "too few for the learning rate to rise and fall, and for a loss to say much; told where "
+        "the plan knows epochs and batch size",
     ),
     Entry("empty-answer", "Nothing is answered", "it teaches the model to say nothing", error=ANY),
     Entry("no-assistant-turn", "No turn of the assistant", "there is nothing to learn", error=ANY),

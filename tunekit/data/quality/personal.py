@@ -1,16 +1,22 @@
-"""E-mail addresses, phone, card and account numbers in a text."""
+"""E-mail addresses, phone, card and account numbers in a text.
+
+Patterns find what may be one; `python-stdnum` and `phonenumbers` say whether it is.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
+import phonenumbers
+from stdnum import iban, luhn
+
 from tunekit.data.issues import Issue
 from tunekit.data.rows import Row
 from tunekit.data.words import texts
 
 _EMAIL = re.compile(
-    r"\b[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,12}\b"
+    r"(?<![/\w])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,12}\b"
 )
 _PHONE = re.compile(
     r"(?<![\w.+-])\+[1-9]\d{0,2}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d{2,4}(?:[ .-]?\d{2,4}){1,4}\b"
@@ -49,28 +55,30 @@ def _kind(text: str) -> str:
         return "an e-mail address"
     if not _DIGITS.search(text):
         return ""
-    if any(_luhn(found.group()) for found in _CARD.finditer(text)):
+    if any(_is_card(found.group()) for found in _CARD.finditer(text)):
         return "a card number"
-    if any(_mod97(found.group()) for found in _IBAN.finditer(text)):
+    if any(iban.is_valid(found.group()) for found in _IBAN.finditer(text)):
         return "a bank account number (IBAN)"
-    phones = (re.sub(r"\D", "", found.group()) for found in _PHONE.finditer(text))
-    return "a phone number" if any(8 <= len(digits) <= 15 for digits in phones) else ""
+    if any(_is_phone(found.group()) for found in _PHONE.finditer(text)):
+        return "a phone number"
+    return ""
 
 
 def _is_real(address: str) -> bool:
-    host = address.partition("@")[2].lower()
-    return not host.startswith(_SAMPLE_HOSTS) and not host.endswith((".example", ".test"))
+    name, _, host = address.lower().partition("@")
+    # As in git@github.com:owner/name.
+    sample = host.startswith(_SAMPLE_HOSTS) or host.endswith((".example", ".test"))
+    return name != "git" and not sample
 
 
-def _luhn(text: str) -> bool:
-    """Check the last digit (ISO/IEC 7812-1)."""
-    digits = [int(char) for char in text if char.isdigit()]
-    doubled = (sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])
-    return len(set(digits)) > 1 and (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+def _is_card(text: str) -> bool:
+    digits = re.sub(r"\D", "", text)
+    return len(set(digits)) > 1 and luhn.is_valid(digits)
 
 
-def _mod97(text: str) -> bool:
-    """Check the two digits behind the country (ISO 13616)."""
-    flat = text.replace(" ", "")
-    moved = flat[4:] + flat[:4]
-    return 15 <= len(flat) <= 34 and int("".join(str(int(char, 36)) for char in moved)) % 97 == 1
+def _is_phone(text: str) -> bool:
+    """Ask whether the country has such numbers."""
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(text))
+    except phonenumbers.NumberParseException:
+        return False

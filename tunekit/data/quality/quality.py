@@ -35,22 +35,25 @@ class Quality:
         self,
         checks: Mapping[str, Severity] | None = None,
         *,
-        drop: Iterable[str] = (),
+        kept: int | None = KEPT,
         held_out: bool = False,
+        more: Iterable[Check] = (),
         sink: Callable[[Issue], None] | None = None,
     ) -> None:
         """Make ready.
 
         Args:
             checks: severities that the spec sets.
-            drop: codes whose findings are all kept, so that their rows can be left out.
+            kept: findings of one code that are kept; None: all, so that every row is known.
             held_out: whether held-out rows from another source will be compared.
-            sink: gets each finding at once, before it is weighed.
+            more: checks beside those that every source gets.
+            sink: gets the findings that are not kept, before they are weighed.
         """
         self.counts: Counter[str] = Counter()
         self.rows = 0
+        self.weights: dict[str, Severity] = {}
         self._checks: dict[str, Severity] = dict(checks or {})
-        self._drop = frozenset(drop)
+        self._kept = kept
         self._sink = sink
         self._found: list[Issue] = []
         self._leakage = Leakage() if held_out else None
@@ -58,6 +61,7 @@ class Quality:
             *(Roles(), ToolCalls(), ControlTokens(), Secrets(), PersonalData(), Boilerplate()),
             *(Preferences(), Verdicts(), Languages(), Lengths(), Contradictions(), Duplicates()),
             *((self._leakage,) if self._leakage else ()),
+            *more,
         )
 
     def add(self, row: Row) -> None:
@@ -77,14 +81,14 @@ class Quality:
         for check in self._all:
             for issue in check.close():
                 self._take(issue)
-        weights: dict[str, Severity] = {
+        self.weights = {
             code: severity(code, count, self.rows, self._checks)
             for code, count in self.counts.items()
         }
         return tuple(
-            issue.model_copy(update={"severity": _weight(issue, weights[issue.code])})
+            issue.model_copy(update={"severity": _weight(issue, self.weights[issue.code])})
             for issue in self._found
-            if weights[issue.code] != "off"
+            if self.weights[issue.code] != "off"
         )
 
     @property
@@ -95,10 +99,9 @@ class Quality:
 
     def _take(self, issue: Issue) -> None:
         self.counts[issue.code] += 1
-        # What is dropped must be known to the last row.
-        if self.counts[issue.code] <= KEPT or issue.code in self._drop:
+        if self._kept is None or self.counts[issue.code] <= self._kept:
             self._found.append(issue)
-        if self._sink is not None:
+        elif self._sink is not None:
             self._sink(issue)
 
 
