@@ -13,14 +13,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "tunekit.spec.finetune": ("FineTune", "Data"),
     "tunekit.spec.methods": ("Full", "LoRA", "QLoRA"),
-    "tunekit.spec.objectives": ("SFT", "DPO"),
+    "tunekit.spec.objectives": ("SFT", "DPO", "SimPO", "ORPO"),
     "tunekit.spec.training": ("Training",),
     "tunekit.spec.evaluation": ("Evaluation", "Output"),
     "tunekit.spec.document": ("load",),
-    "tunekit.running.run": (
-        *("plan", "run", "submit", "get", "runs", "arun", "asubmit"),
-        "Run",
-    ),
+    "tunekit.running.start": ("plan", "run", "submit", "arun", "asubmit"),
+    "tunekit.running.run": ("Run", "get", "runs"),
+    "tunekit.running.attach": ("attach",),
+    "tunekit.running.endpoint": ("Endpoint",),
     "tunekit.events": ("JobState", "Event"),
     "tunekit.planning.plan": ("Plan", "Change"),
     "tunekit.planning.ledger": ("Ledger",),
@@ -28,12 +28,15 @@ _HOMES = {
     "tunekit.evaluation.compare": ("Comparison",),
     "tunekit.backends.backend": ("Backend", "Capabilities", "Files", "JobId", "Update"),
     "tunekit.backends.local.parent": ("Local",),
+    "tunekit.backends.together": ("Together",),
+    "tunekit.backends.fireworks": ("Fireworks",),
     "tunekit.errors": ("TunekitError",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "DPO",
+    "ORPO",
     "SFT",
     "Adapter",
     "Backend",
@@ -41,10 +44,12 @@ __all__ = [
     "Change",
     "Comparison",
     "Data",
+    "Endpoint",
     "Evaluation",
     "Event",
     "Files",
     "FineTune",
+    "Fireworks",
     "Full",
     "JobId",
     "JobState",
@@ -55,11 +60,14 @@ __all__ = [
     "Plan",
     "QLoRA",
     "Run",
+    "SimPO",
+    "Together",
     "Training",
     "TunekitError",
     "Update",
     "arun",
     "asubmit",
+    "attach",
     "get",
     "load",
     "plan",
@@ -84,16 +92,21 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from tunekit.adapters.adapter import Adapter
     from tunekit.backends.backend import Backend, Capabilities, Files, JobId, Update
+    from tunekit.backends.fireworks import Fireworks
     from tunekit.backends.local.parent import Local
+    from tunekit.backends.together import Together
     from tunekit.errors import TunekitError
     from tunekit.evaluation.compare import Comparison
     from tunekit.events import Event, JobState
     from tunekit.planning.ledger import Ledger
     from tunekit.planning.plan import Change, Plan
-    from tunekit.running.run import Run, arun, asubmit, get, plan, run, runs, submit
+    from tunekit.running.attach import attach
+    from tunekit.running.endpoint import Endpoint
+    from tunekit.running.run import Run, get, runs
+    from tunekit.running.start import arun, asubmit, plan, run, submit
     from tunekit.spec.document import load
     from tunekit.spec.evaluation import Evaluation, Output
     from tunekit.spec.finetune import Data, FineTune
     from tunekit.spec.methods import Full, LoRA, QLoRA
-    from tunekit.spec.objectives import DPO, SFT
+    from tunekit.spec.objectives import DPO, ORPO, SFT, SimPO
     from tunekit.spec.training import Training

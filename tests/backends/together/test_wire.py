@@ -1,0 +1,177 @@
+"""Our bytes beside those of the official SDK, for the same settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.backends.together.specs import bought, creates, held_out, pairs, spec
+from tunekit.backends.together import Together
+from tunekit.testing.providers.together import LoopbackTogether
+
+TRAINING = {
+    "epochs": 2,
+    "batch_size": 16,
+    "learning_rate": 1e-4,
+    "warmup_ratio": 0.1,
+    "weight_decay": 0.01,
+    "max_grad_norm": 0.5,
+    "seed": 7,
+    "checkpoint_steps": 2,
+}
+COMMON = {
+    "n_epochs": 2,
+    "batch_size": 16,
+    "gradient_accumulation_steps": 1,
+    "learning_rate": 1e-4,
+    "warmup_ratio": 0.1,
+    "weight_decay": 0.01,
+    "max_grad_norm": 0.5,
+    "random_seed": 7,
+    "packing": False,
+    # 40 rows in batches of 16: 3 steps an epoch, 6 in all.
+    "n_checkpoints": 3,
+}
+LORA = {"lora": True, "lora_r": 16, "lora_alpha": 32, "lora_dropout": 0.05}
+METHOD = {"type": "lora", "rank": 16, "alpha": 32, "dropout": 0.05}
+
+
+def of_sdk(
+    server: LoopbackTogether, backend: Together, ours: dict[str, Any], **settings: Any
+) -> Any:
+    """Let the SDK start a job of our files, and give what it sent."""
+    backend.client().fine_tuning.create(
+        training_file=ours["training_file"],
+        validation_file=ours["validation_file"],
+        suffix=ours["suffix"],
+        **{"model": "Qwen/Qwen3-8B", **COMMON, **settings},
+    )
+    return creates(server)[-1]
+
+
+SFT = (
+    spec(method=METHOD, training=TRAINING),
+    {**LORA, "train_on_inputs": False},
+)
+LINEAR = (
+    spec(
+        method={**METHOD, "target_modules": ["q_proj", "v_proj"]},
+        objective={"type": "sft", "train_on": "all"},
+        training={**TRAINING, "scheduler": "linear", "packing": True, "max_length": 4096},
+    ),
+    {
+        **LORA,
+        "lora_trainable_modules": "q_proj,v_proj",
+        "train_on_inputs": True,
+        "lr_scheduler_type": "linear",
+        "packing": True,
+        "max_seq_length": 4096,
+        "n_checkpoints": 1,
+    },
+)
+FULL = (spec(method="full", training=TRAINING), {"lora": False, "train_on_inputs": False})
+DPO = (
+    spec(data=pairs(), method=METHOD, objective={"type": "dpo", "beta": 0.2}, training=TRAINING),
+    {**LORA, "training_method": "dpo", "dpo_beta": 0.2},
+)
+RPO = (
+    spec(
+        data=pairs(),
+        method=METHOD,
+        objective={"type": "dpo", "beta": 0.2, "sft_weight": 0.7, "length_normalized": True},
+        training=TRAINING,
+    ),
+    {
+        **LORA,
+        "training_method": "dpo",
+        "dpo_beta": 0.2,
+        "rpo_alpha": 0.7,
+        "dpo_normalize_logratios_by_length": True,
+    },
+)
+SIMPO = (
+    spec(
+        data=pairs(),
+        method=METHOD,
+        objective={"type": "simpo", "beta": 2.5, "gamma": 1.25},
+        training=TRAINING,
+    ),
+    {**LORA, "training_method": "dpo", "dpo_beta": 2.5, "simpo_gamma": 1.25},
+)
+STOPPING = (
+    spec(
+        validation=held_out(),
+        method=METHOD,
+        training=TRAINING,
+        extra={
+            "together": {
+                "early_stopping_enabled": True,
+                "early_stopping_patience": 3,
+                "early_stopping_min_delta": 0.01,
+                "early_stopping_warmup_evals": 1,
+            }
+        },
+    ),
+    {
+        **LORA,
+        "train_on_inputs": False,
+        "n_evals": 6,
+        "early_stopping_enabled": True,
+        "early_stopping_patience": 3,
+        "early_stopping_min_delta": 0.01,
+        "early_stopping_warmup_evals": 1,
+    },
+)
+CASES = {
+    "sft": SFT,
+    "linear": LINEAR,
+    "full": FULL,
+    "dpo": DPO,
+    "rpo": RPO,
+    "simpo": SIMPO,
+    "early stop": STOPPING,
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_job_is_asked_for_as_the_official_sdk_asks(
+    server: LoopbackTogether, backend: Together, case: str
+) -> None:
+    wanted, settings = CASES[case]
+
+    ours = bought(server, backend, wanted)
+
+    assert ours == of_sdk(server, backend, ours, **settings)
+
+
+@pytest.mark.parametrize("case", ["sft", "full"])
+def test_the_price_is_asked_for_as_the_official_sdk_asks(
+    server: LoopbackTogether, backend: Together, case: str
+) -> None:
+    wanted, settings = CASES[case]
+    ours = bought(server, backend, wanted)
+    of_sdk(server, backend, ours, **settings)
+
+    first, second = (each.json() for each in server.called("POST /v1/fine-tunes/estimate-price"))
+
+    assert without_empty(first) == without_empty(second)
+
+
+def test_training_goes_on_from_a_checkpoint_as_with_the_official_sdk(
+    server: LoopbackTogether, backend: Together
+) -> None:
+    bought(server, backend, SFT[0])
+    first = server.jobs[0].id
+    server.set_state(first, "completed")
+    again = spec(method=METHOD, training=TRAINING, extra={"together": {"from_checkpoint": first}})
+
+    ours = bought(server, backend, again)
+
+    theirs = of_sdk(server, backend, ours, **SFT[1], model=None, from_checkpoint=first)
+    assert ours == theirs
+    assert "model" not in ours
+
+
+def without_empty(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if value != ""}
