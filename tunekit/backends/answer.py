@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from tunekit.backends.outcome import Outcome
@@ -40,9 +40,9 @@ class Answer:
     """Status, headers and the whole body."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     """Names in lower case."""
-    body: bytes
+    body: bytes = field(repr=False)
 
     def content(self) -> Any:
         """Parse the body; None when it is no JSON object or list."""
@@ -61,13 +61,13 @@ class Answer:
 
     @property
     def words(self) -> str:
-        """The service's own words for what went wrong."""
+        """The service's own words for what went wrong; never a key that they repeat."""
         content = self.object()
         error: Any = content.get("error", content)
         if isinstance(error, dict):
             error = cast("dict[str, Any]", error).get("message")
-        words = str(error or self.body[:200].decode("utf-8", "replace")).strip()
-        return words[:500] or "no reason was given"
+        words = str(error or self.body[:4000].decode("utf-8", "replace")).strip()
+        return hide(words[:4000])[:500] or "no reason was given"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +90,14 @@ def failure(
         what: method and path.
         made: the last attempt.
         backend: its name.
-        key_name: the environment variable of the key.
+        key_name: the environment variable of the key; none when the call went without it.
         reading: whether the call only reads.
         idempotent: whether it may be made twice.
     """
     status = made.answer.status if made.answer else 0
     code = f" (HTTP {status})" if status else ""
     told = f"{backend}: {what}: {printable(hide(made.words))}{code}"
-    if status in (401, 403):
+    if status in (401, 403) and key_name:
         hint = f"{told}; check {key_name} and what the key is allowed to do"
         return CredentialsError(hint, backend=backend)
     throttled = made.outcome is Outcome.THROTTLED

@@ -6,19 +6,28 @@ httpx counts each read apart: a server that sends a byte a second is waited for 
 from __future__ import annotations
 
 import contextlib
+import ipaddress
+import queue
+import socket
 import ssl
+import threading
 import time
+import weakref
 from collections.abc import Generator, Iterable, Iterator
 from contextvars import ContextVar
+from functools import cached_property
 from typing import Any, cast
-from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 import httpx
 
+from tunekit.backends.proxy import pool, proxy_for
+
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
-_PORTION = 1 << 16
+_PORTION = 1 << 14
+_Pools = dict[tuple[str, str], httpcore.ConnectionPool]
+"""By scheme and proxy."""
 _NAMES = (
     *("ConnectTimeout", "ReadTimeout", "WriteTimeout", "PoolTimeout", "ConnectError"),
     *("ReadError", "WriteError", "LocalProtocolError", "RemoteProtocolError"),
@@ -31,8 +40,13 @@ _HTTPX: dict[type[Exception], type[Exception]] = {
 
 @contextlib.contextmanager
 def within(seconds: float) -> Generator[float, None, None]:
-    """Let every exchange of this thread end within so many seconds; gives the point in time."""
+    """Let every exchange of this thread end within so many seconds; gives the point in time.
+
+    One inside another never lasts longer than the outer one.
+    """
+    outer = _deadline.get()
     end = time.monotonic() + seconds
+    end = end if outer is None else min(end, outer)
     token = _deadline.set(end)
     try:
         yield end
@@ -40,16 +54,27 @@ def within(seconds: float) -> Generator[float, None, None]:
         _deadline.reset(token)
 
 
+def paced(parts: Iterable[bytes], seconds: float) -> Iterator[bytes]:
+    """Wait at most so many seconds for each part: a long download may be slow, not silent."""
+    rest = iter(parts)
+    while True:
+        with within(seconds):
+            part = next(rest, None)
+        if part is None:
+            return
+        yield part
+
+
 class DeadlineTransport(httpx.BaseTransport):
     """HTTP/1.1 over httpcore, with proxies from the environment and no redirects."""
 
     def __init__(self, verify: ssl.SSLContext | None = None) -> None:
-        self._ssl = verify or httpx.create_ssl_context()
-        self._pools: dict[str, httpcore.ConnectionPool] = {}
+        self._verify = verify
+        self._pools: _Pools = {}
+        self._closed = weakref.finalize(self, _close, self._pools)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; the body of the answer is read by whoever reads the stream."""
-        pool = self._pool(request.url)
         made = httpcore.Request(
             method=request.method,
             url=httpcore.URL(
@@ -60,41 +85,45 @@ class DeadlineTransport(httpx.BaseTransport):
             ),
             headers=request.headers.raw,
             content=request.stream,
-            extensions=request.extensions,
+            extensions={**request.extensions, "timeout": _timeouts(request)},
         )
         with _translated():
-            answer = pool.handle_request(made)
+            answer = self._pool(request.url).handle_request(made)
         return httpx.Response(
             status_code=answer.status,
             headers=answer.headers,
-            stream=_Body(answer.stream),
+            stream=_Body(answer.stream, self),
             extensions=cast("dict[str, Any]", answer.extensions),
             request=request,
         )
 
     def close(self) -> None:
-        """Close all connections."""
-        for pool in self._pools.values():
-            pool.close()
+        """Close all connections; the next request opens new ones."""
+        _close(self._pools)
 
     def _pool(self, url: httpx.URL) -> httpcore.ConnectionPool:
-        proxy = "" if proxy_bypass(url.host) else getproxies().get(url.scheme, "")
-        if proxy not in self._pools:
-            kept: dict[str, Any] = {
-                "ssl_context": self._ssl,
-                "max_connections": 16,
-                "keepalive_expiry": 5.0,
-                "network_backend": _Network(),
-            }
-            self._pools[proxy] = (
-                httpcore.HTTPProxy(proxy, **kept) if proxy else httpcore.ConnectionPool(**kept)
+        place = (url.scheme, proxy_for(url))
+        if place not in self._pools:
+            self._pools[place] = pool(
+                place[1],
+                ssl_context=self._ssl if url.scheme == "https" else None,
+                max_connections=16,
+                keepalive_expiry=5.0,
+                network_backend=_Network(),
             )
-        return self._pools[proxy]
+        return self._pools[place]
+
+    @cached_property
+    def _ssl(self) -> ssl.SSLContext:
+        """Read the certificates of the authorities, which takes a while, when they are needed."""
+        return self._verify or httpx.create_ssl_context()
 
 
 class _Body(httpx.SyncByteStream):
-    def __init__(self, parts: Any) -> None:
+    def __init__(self, parts: Any, transport: DeadlineTransport) -> None:
         self._parts = parts
+        # Its connections are closed when nobody holds it.
+        self._transport = transport
 
     def __iter__(self) -> Iterator[bytes]:
         with _translated():
@@ -115,8 +144,19 @@ class _Network(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Any = None,
     ) -> httpcore.NetworkStream:
-        left = _left(timeout, httpcore.ConnectTimeout)
-        return _Stream(super().connect_tcp(host, port, left, local_address, socket_options))
+        found = _addresses(host, port, _left(timeout, httpcore.ConnectTimeout))
+        failed: Exception = httpcore.ConnectError(f"{host} has no address")
+        for place, address in enumerate(found):
+            left = _left(timeout, httpcore.ConnectTimeout)
+            # A dead address must leave time for the next one.
+            share = None if left is None else left / (len(found) - place)
+            try:
+                opened = super().connect_tcp(address, port, share, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failed = error
+            else:
+                return _Stream(opened)
+        raise failed
 
 
 class _Stream(httpcore.NetworkStream):
@@ -148,6 +188,38 @@ class _Stream(httpcore.NetworkStream):
         return self._inner.get_extra_info(info)
 
 
+def _addresses(host: str, port: int, left: float | None) -> list[str]:
+    """Resolve a name; a resolver cannot be interrupted, so another thread waits for it."""
+    if left is None or _is_literal(host):
+        return [host]
+    answer: queue.Queue[list[str]] = queue.Queue()
+    threading.Thread(target=lambda: answer.put(_resolved(host, port)), daemon=True).start()
+    try:
+        return answer.get(timeout=left)
+    except queue.Empty:
+        raise httpcore.ConnectTimeout(f"{host} was not resolved in time") from None
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
+
+
+def _resolved(host: str, port: int) -> list[str]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return [str(address[0]) for *_, address in found]
+
+
+def _timeouts(request: httpx.Request) -> dict[str, Any]:
+    given: dict[str, Any] = request.extensions.get("timeout") or {}
+    return {**given, "pool": _left(given.get("pool"), httpx.PoolTimeout)}
+
+
 def _left(timeout: float | None, kind: type[Exception]) -> float | None:
     end = _deadline.get()
     if end is None:
@@ -156,6 +228,11 @@ def _left(timeout: float | None, kind: type[Exception]) -> float | None:
     if left <= 0:
         raise kind("the deadline has passed")
     return left if timeout is None else min(timeout, left)
+
+
+def _close(pools: _Pools) -> None:
+    while pools:
+        pools.popitem()[1].close()
 
 
 @contextlib.contextmanager

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,8 +15,9 @@ from tunekit.backends.address import is_loopback, transfer
 from tunekit.backends.answer import Answer, Attempt, failure
 from tunekit.backends.deadline import DeadlineTransport, within
 from tunekit.backends.outcome import Outcome, Retry, judge, retry_after
-from tunekit.backends.secret import Secret, guard_logs
-from tunekit.errors import CredentialsError
+from tunekit.backends.request import Body, Call, plain, sealed
+from tunekit.backends.secret import Secret, SignedUrl, checked, guard_logs, hide
+from tunekit.errors import CredentialsError, RequestRejected
 
 MOST_BYTES = 64 << 20
 """The longest answer that is read into memory; files are streamed."""
@@ -25,8 +25,7 @@ _HARMLESS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _READING = frozenset({"GET", "HEAD"})
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
-Body = bytes | Callable[[], Iterable[bytes]]
-"""Bytes, or what gives them anew for each attempt."""
+__all__ = ["MOST_BYTES", "Body", "Http"]
 
 
 @dataclass(kw_only=True)
@@ -43,12 +42,17 @@ class Http:
     """The environment variable of the key, for messages."""
     timeout: float = 60.0
     """Seconds for a whole call, attempts and waits included."""
+    most_bytes: int = MOST_BYTES
+    """The longest answer of a call."""
     retry: Retry = field(default_factory=Retry)
     pause: Callable[[float], object] = field(default=time.sleep, repr=False)
 
     def __post_init__(self) -> None:
         self.base_url = self.base_url.rstrip("/")
         guard_logs()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "transport"}
 
     @property
     def on_loopback(self) -> bool:
@@ -87,7 +91,7 @@ class Http:
             method: `GET`, `POST`, ...
             path: below `base_url`.
             query: None values are left out.
-            send: becomes JSON.
+            send: becomes JSON; a `Secret` in it becomes its text, at the last moment.
             body: bytes in place of `send`.
             headers: beside the usual ones.
             idempotent: whether it may be sent again when nothing is known of the first attempt;
@@ -100,22 +104,13 @@ class Http:
             BackendDown: no answer, and nothing was carried out or it may safely be asked again.
             Unsure: no answer, and it may have been carried out.
         """
-        key = self.key()
-        if key is None:
-            raise CredentialsError(
-                f"{self.backend}: no API key; set {self.key_name}", backend=self.backend
-            )
-        sent = {**(headers or {}), "Authorization": f"Bearer {key.reveal()}"}
         if send is not None:
-            body, sent["Content-Type"] = json.dumps(send).encode(), "application/json"
+            body, headers = plain(send), {**(headers or {}), "Content-Type": "application/json"}
         return self._tried(
-            method,
-            httpx.URL(self.base_url + path, params=_given(query)),
-            body,
-            sent,
+            Call(method, self._own(path, query), headers, body, key=self._key()),
             idempotent=method in _HARMLESS if idempotent is None else idempotent,
             expect=expect,
-            timeout=timeout or self.timeout,
+            timeout=self.timeout if timeout is None else timeout,
         )
 
     def signed(
@@ -133,14 +128,12 @@ class Http:
             RequestRejected: the address is refused, or not one to send data to.
             BackendDown: no answer.
         """
+        url = SignedUrl(url)
         return self._tried(
-            method,
-            httpx.URL(self.transfer(url)),
-            body,
-            dict(headers or {}),
+            Call(method, self.transfer(url), headers, body),
             idempotent=True,
             expect=(),
-            timeout=timeout or 600.0,
+            timeout=600.0 if timeout is None else timeout,
             as_json=False,
         )
 
@@ -150,6 +143,7 @@ class Http:
         Raises:
             RequestRejected: it may not.
         """
+        url = SignedUrl(url)
         return transfer(url, backend=self.backend, on_loopback=self.on_loopback)
 
     @contextlib.contextmanager
@@ -158,27 +152,63 @@ class Http:
     ) -> Generator[httpx.Response, None, None]:
         """Open a download, once; the key goes along unless the address is signed.
 
+        Args:
+            url: signed, or one of the service's own.
+            headers: beside the usual ones.
+            signed: whether it carries its own permission.
+            timeout: seconds until the answer begins; who reads its body sees to the pace.
+
         Raises:
+            CredentialsError: there is no key.
+            RequestRejected: the address is not one to go to.
             httpx.TransportError: the connection failed, or `timeout` seconds passed.
         """
-        sent = dict(headers)
-        if not signed:
-            key = self.key()
-            sent["Authorization"] = f"Bearer {key.reveal() if key else ''}"
-        request = httpx.Request("GET", self.transfer(url) if signed else url, headers=sent)
+        url = SignedUrl(url)
+        key = None if signed else self._key()
+        call = Call("GET", self.transfer(url) if signed else self._ours(url), headers, key=key)
         with within(timeout):
-            response = self.transport.handle_request(request)
-            try:
-                yield response
-            finally:
-                response.close()
+            response = self._sent(call)
+        try:
+            yield response
+        finally:
+            response.close()
+
+    def _own(self, path: str, query: Mapping[str, Any] | None) -> str:
+        """Give the address of a path; nothing in it leads to another host."""
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        url = f"{self.base_url}/{path.lstrip('/')}"
+        with contextlib.suppress(httpx.InvalidURL):
+            url = str(httpx.URL(url, params=given)) if given else url
+        return self._ours(url)
+
+    def _ours(self, url: str) -> str:
+        """Give back an address that the key may go to.
+
+        Raises:
+            RequestRejected: it is not the service's.
+        """
+        url = SignedUrl(url)
+        with contextlib.suppress(httpx.InvalidURL):
+            asked, own = httpx.URL(url), httpx.URL(self.base_url)
+            if (asked.scheme, asked.raw_host, asked.port) == (own.scheme, own.raw_host, own.port):
+                return url
+        raise RequestRejected(
+            f"{self.backend}: {hide(url)!r} is not at {self.base_url}, and the key goes nowhere "
+            "else; nothing was sent",
+            backend=self.backend,
+        )
+
+    def _key(self) -> Secret:
+        key = self.key()
+        if key is None:
+            raise CredentialsError(
+                f"{self.backend}: no API key; set {self.key_name}", backend=self.backend
+            )
+        return checked(key, self.key_name)
 
     def _tried(
         self,
-        method: str,
-        url: httpx.URL,
-        body: Body | None,
-        headers: dict[str, str],
+        call: Call,
         *,
         idempotent: bool,
         expect: tuple[int, ...],
@@ -189,8 +219,7 @@ class Http:
             number = 0
             while True:
                 number += 1
-                request = httpx.Request(method, url, headers=headers, content=_content(body))
-                made = self._once(request, expect, as_json=as_json)
+                made = self._once(call, expect, as_json=as_json)
                 if made.outcome is Outcome.OK and made.answer is not None:
                     return made.answer
                 wait = self.retry.wait(
@@ -204,21 +233,25 @@ class Http:
                     break
                 self.pause(wait)
         raise failure(
-            f"{method} {url.path}",
+            call.name,
             made,
             backend=self.backend,
-            key_name=self.key_name,
-            reading=method in _READING,
+            key_name=self.key_name if call.has_key else "",
+            reading=call.method in _READING,
             idempotent=idempotent,
         )
 
-    def _once(self, request: httpx.Request, expect: tuple[int, ...], *, as_json: bool) -> Attempt:
+    def _once(self, call: Call, expect: tuple[int, ...], *, as_json: bool) -> Attempt:
         try:
-            answer = self._exchange(request)
+            answer = self._exchange(call)
         except _NOT_SENT as error:
-            return Attempt(outcome=Outcome.NOT_SENT, words=f"no connection ({error})")
+            return Attempt(outcome=Outcome.NOT_SENT, words=hide(f"no connection ({error})"))
+        except httpx.LocalProtocolError:
+            # Its message quotes the header.
+            return Attempt(outcome=Outcome.AMBIGUOUS, words="the request cannot be written")
         except (httpx.TransportError, _TooLong) as error:
-            return Attempt(outcome=Outcome.AMBIGUOUS, words=f"the answer broke off ({error})")
+            words = hide(f"the answer broke off ({error})")
+            return Attempt(outcome=Outcome.AMBIGUOUS, words=words)
         if answer.status in expect:
             return Attempt(outcome=Outcome.OK, answer=answer)
         outcome = judge(answer.status)
@@ -227,14 +260,14 @@ class Http:
         asked = retry_after(answer.headers.get("retry-after"), answer.headers.get("date"))
         return Attempt(outcome=outcome, answer=answer, words=answer.words, asked=asked)
 
-    def _exchange(self, request: httpx.Request) -> Answer:
-        response = self.transport.handle_request(request)
+    def _exchange(self, call: Call) -> Answer:
+        response = self._sent(call)
         try:
             body = bytearray()
             for part in response.iter_bytes():
                 body += part
-                if len(body) > MOST_BYTES:
-                    raise _TooLong(f"over {MOST_BYTES >> 20} MB")
+                if len(body) > self.most_bytes:
+                    raise _TooLong(f"over {self.most_bytes >> 20} MB")
         except httpx.DecodingError as error:
             raise httpx.RemoteProtocolError(str(error)) from None
         finally:
@@ -242,15 +275,12 @@ class Http:
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, headers, bytes(body))
 
+    def _sent(self, call: Call) -> httpx.Response:
+        try:
+            return self.transport.handle_request(call.request())
+        except BaseException as error:
+            raise sealed(error)  # noqa: B904
+
 
 class _TooLong(Exception):
     """The answer is longer than any that is expected."""
-
-
-def _content(body: Body | None) -> bytes | Iterable[bytes] | None:
-    return body() if callable(body) else body
-
-
-def _given(query: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    given = {name: value for name, value in (query or {}).items() if value is not None}
-    return given or None

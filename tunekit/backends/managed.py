@@ -16,6 +16,7 @@ from tunekit.backends.address import base_url, is_loopback
 from tunekit.backends.backend import Backend, Files, JobId
 from tunekit.backends.http import Http
 from tunekit.backends.journal import Upload
+from tunekit.backends.outcome import Retry
 from tunekit.backends.purchase import Purchase
 from tunekit.backends.secret import Secret
 from tunekit.backends.sent import Sent
@@ -78,6 +79,7 @@ class Managed(Backend):
             base_url=self.base_url or self.usual_url,
             key=lambda: secret.of(self.api_key, self.key_name),
             key_name=self.key_name,
+            retry=Retry(pause=0.005) if is_loopback(self.base_url or "") else Retry(),
         )
 
     @property

@@ -86,7 +86,7 @@ def retry_after(header: str | None, date: str | None) -> float | None:
     """Read `Retry-After`, seconds or a date; a date counts from the service's own clock."""
     if not header:
         return None
-    if header.strip().isdigit():
+    if header.isascii() and header.strip().isdigit():
         return float(header)
     then, now = _parsed(header), _parsed(date) or datetime.now(timezone.utc)
     return None if then is None else max(0.0, (then - now).total_seconds())
@@ -95,6 +95,6 @@ def retry_after(header: str | None, date: str | None) -> float | None:
 def _parsed(text: str | None) -> datetime | None:
     try:
         found = parsedate_to_datetime(text) if text else None
-    except ValueError:
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
     return found.replace(tzinfo=found.tzinfo or timezone.utc) if found else None

@@ -8,10 +8,13 @@ from typing import Any, cast
 from tunekit.backends.local.batch import split_batch
 from tunekit.data.profile import Profile
 from tunekit.models import Model
+from tunekit.planning.activations import Step
 from tunekit.planning.defaults import resolve
+from tunekit.planning.foresight import Workload, foresee
 from tunekit.planning.ledger import Ledger
 from tunekit.planning.machine import Machine
-from tunekit.planning.plan import Change, Plan
+from tunekit.planning.plan import Change, Estimate, Plan
+from tunekit.planning.shape import shape
 from tunekit.spec.finetune import FineTune
 from tunekit.spec.methods import Full, QLoRA
 from tunekit.spec.objectives import DPO, ORPO, SFT, SimPO
@@ -47,7 +50,8 @@ def build(
             if isinstance(spec.objective, SFT)
             else "completion",
             "max_length": use.take("training.max_length"),
-            "checks": dict(spec.data.checks),
+            # The plan has refused such rows, so the worker need only say what it goes on without.
+            "checks": {"row-weight": "warning", **spec.data.checks},
             "drop": list(spec.data.drop),
         },
         "trainer": _trainer(use, spec, model, data, machine=machine, devices=count),
@@ -58,8 +62,47 @@ def build(
     use.hold("extra")
     if engine.used == "unsloth":
         _unsloth(use, spec, machine.device)
+    if data.weighted and _counts_rows(spec):
+        use.refuse_value("data", f"{data.weighted:,} rows with a weight", _ONCE)
     _merge(request, spec.extra.get("local", {}))
-    return use.close(request, backend="local", data=data)
+    estimates, warnings = _foresight(use, spec, model, data, request=request, machine=machine)
+    return use.close(request, backend="local", data=data, estimates=estimates, warnings=warnings)
+
+
+def _foresight(
+    use: Ledger,
+    spec: FineTune,
+    model: Model,
+    data: Profile,
+    *,
+    request: dict[str, Any],
+    machine: Machine,
+) -> tuple[tuple[Estimate, ...], tuple[str, ...]]:
+    """Estimate memory and time of what the worker is asked for; nothing for an unknown model."""
+    size, trainer = shape(model), request["trainer"]
+    if size is None:
+        return (), ()
+    pairs = not isinstance(spec.objective, SFT)
+    rows = int(trainer["per_device_train_batch_size"]) * (2 if pairs else 1)
+    packing = bool(trainer.get("packing"))
+    length = int(request["data"]["max_length"])
+    batch = int(use.value("training.batch_size"))
+    step = Step(
+        method=spec.method,
+        dtype=use.value("training.dtype"),
+        tokens=rows * (length if packing else min(length, max(1, data.longest))),
+        rank=(request["peft"] or {}).get("r", 0),
+        checkpointing=bool(trainer["gradient_checkpointing"]),
+        rows=rows,
+        joined=bool(trainer.get("padding_free")),
+        accumulates=trainer["gradient_accumulation_steps"] > 1,
+        reference=isinstance(spec.objective, DPO),
+    )
+    most = trainer["max_steps"]
+    passes = most * batch / max(1, data.rows) if most > 0 else trainer["num_train_epochs"]
+    count = replace(machine, devices=request["devices"])
+    fast = request["engine"] == "unsloth"
+    return foresee(Workload(size, step, batch, float(passes), fast=fast), data, count)
 
 
 def _unsloth(use: Ledger, spec: FineTune, device: str) -> None:
@@ -72,6 +115,18 @@ def _unsloth(use: Ledger, spec: FineTune, device: str) -> None:
     elif isinstance(objective, (SimPO, ORPO)):
         reason = "its loss is computed over TRL's DPOTrainer, which Unsloth replaces"
         use.refuse_value("objective.type", objective.type, reason)
+
+
+def _counts_rows(spec: FineTune) -> bool:
+    """Say whether the spec does not settle what becomes of rows that weigh more or less."""
+    weight = spec.data.checks.get("row-weight", "error")
+    return weight == "error" and "row-weight" not in spec.data.drop
+
+
+_ONCE = (
+    "every row counts once here; train on Together or Fireworks, repeat or remove rows, or leave "
+    "them out: data: {drop: [row-weight]}"
+)
 
 
 def _threads(machine: Machine) -> Change:
