@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tunekit.errors import SpecError
-from tunekit.models import EMBEDDED, Model, describe
+from tunekit.models import EMBEDDED, Model, configured, describe, imagined
+from tunekit.planning.meta import count_parameters
 
 
 def save(folder: Path, **config: Any) -> Path:
@@ -293,3 +294,49 @@ def test_a_hub_model_that_is_not_cached_is_allowed_and_said(
 
 def test_a_table_row_is_named_by_its_id() -> None:
     assert [model.id for model in EMBEDDED.values()] == list(EMBEDDED)
+
+
+def test_a_config_is_read_whatever_the_file_is_called(tmp_path: Path) -> None:
+    count, config = PUBLISHED["Mistral-7B-v0.1"]
+    file = tmp_path / "mistral.json"
+    file.write_text(json.dumps(config))
+    assert configured(file).parameters == count
+
+
+def test_gpt2_is_known_to_have_an_mlp_of_four_times_its_width(tmp_path: Path) -> None:
+    save(tmp_path, model_type="gpt2", n_embd=768, n_layer=12, n_head=12, vocab_size=50257)
+    assert describe(str(tmp_path)).intermediate_size == 3072
+
+
+def test_a_model_is_made_up_with_the_layers_that_its_size_leaves() -> None:
+    # Llama-2-13B has 40 layers of 5120.
+    made = imagined(13_015_864_320, 5120, layers=None, vocabulary=32000)
+    assert made.layers == 40
+    assert made.intermediate_size == pytest.approx(13824, rel=0.02)
+
+
+def test_a_model_without_layers_cannot_be_made_up() -> None:
+    with pytest.raises(SpecError, match="leave nothing for layers beside embeddings"):
+        imagined(10**6, 4096, layers=None, vocabulary=128_256)
+
+
+@pytest.mark.slow
+def test_the_parameters_of_any_build_are_counted_without_weights(tmp_path: Path) -> None:
+    # https://huggingface.co/EleutherAI/pythia-70m: 70,426,624 parameters.
+    save(
+        tmp_path,
+        model_type="gpt_neox",
+        hidden_size=512,
+        num_hidden_layers=6,
+        num_attention_heads=8,
+        intermediate_size=2048,
+        vocab_size=50304,
+        max_position_embeddings=2048,
+    )
+    assert describe(str(tmp_path)).parameters is None
+    assert count_parameters(tmp_path) == 70_426_624
+
+
+def test_a_config_that_nobody_knows_has_no_count(tmp_path: Path) -> None:
+    save(tmp_path, model_type="acme")
+    assert count_parameters(tmp_path, python="/nowhere/python") is None

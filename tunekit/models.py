@@ -103,6 +103,50 @@ def describe(model_id: str) -> Model:
     return Model(id=model_id)
 
 
+def configured(path: Path) -> Model:
+    """Say what a config.json tells of a model, whatever the file is called.
+
+    Raises:
+        SpecError: there is no such file, or it is not the config of a language model.
+    """
+    if not path.is_file():
+        raise SpecError(f"model: there is no file {path}; give one that exists, or a hub id")
+    return _from_config(str(path), path, path.parent, "folder")
+
+
+def imagined(parameters: int, hidden: int, *, layers: int | None, vocabulary: int) -> Model:
+    """Make up a model of Llama's build with so many parameters, its embeddings not tied.
+
+    Heads are 128 wide with as many for keys, and the MLP takes what the attention leaves of a
+    layer; without `layers`, a layer has 12 h^2 weights, as Kaplan et al. 2020 count.
+
+    Raises:
+        SpecError: no layer is left beside the embeddings.
+    """
+    body = parameters - 2 * vocabulary * hidden - hidden
+    count = layers or round(body / (12 * hidden**2))
+    inner = round((body / count - 4 * hidden**2 - 2 * hidden) / (3 * hidden)) if count > 0 else 0
+    if inner <= 0:
+        raise SpecError(
+            f"model: {parameters:,} parameters leave nothing for layers beside embeddings of "
+            f"{vocabulary:,} x {hidden:,}; check --parameters, --hidden and --layers"
+        )
+    heads = max(1, hidden // 128)
+    return Model(
+        id=f"a model of {parameters / 1e9:.3g}B",
+        family="llama",
+        parameters=parameters,
+        hidden_size=hidden,
+        layers=count,
+        heads=heads,
+        kv_heads=heads,
+        head_dim=hidden // heads,
+        intermediate_size=inner,
+        vocab_size=vocabulary,
+        tied_embeddings=False,
+    )
+
+
 def _on_disk(model_id: str) -> Path | None:
     # OSError: too long a name; ValueError: a null byte; RuntimeError: no such user after ~.
     with contextlib.suppress(OSError, ValueError, RuntimeError):
@@ -120,6 +164,10 @@ def _read(model_id: str, folder: Path, known_from: str) -> Model:
     config_file = folder / "config.json"
     if not config_file.is_file():
         raise SpecError(f"model: {folder} holds no config.json; {_what_it_is(folder)}")
+    return _from_config(model_id, config_file, folder, known_from)
+
+
+def _from_config(model_id: str, config_file: Path, folder: Path, known_from: str) -> Model:
     raw = _json(config_file)
     config: Mapping[str, Any] = raw
     if "hidden_size" not in raw and isinstance(raw.get("text_config"), dict):
@@ -164,15 +212,16 @@ def _sizes(config: Mapping[str, Any]) -> dict[str, Any]:
         return next((config[name] for name in names if config.get(name) is not None), default)
 
     family = first("model_type")
-    hidden, heads = first("hidden_size", "n_embd"), first("num_attention_heads", "n_head")
+    hidden = first("hidden_size", "n_embd", "d_model")
+    heads = first("num_attention_heads", "n_head", "n_heads", "num_heads")
     known: dict[str, Any] = {
         "family": family,
         "hidden_size": hidden,
-        "layers": first("num_hidden_layers", "n_layer"),
+        "layers": first("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
         "heads": heads,
         "kv_heads": first("num_key_value_heads", default=heads),
         "head_dim": first("head_dim", default=_HEAD_DIMS.get(family)),
-        "intermediate_size": first("intermediate_size", "n_inner"),
+        "intermediate_size": first("intermediate_size", "n_inner", "ffn_dim", "d_ff"),
         "vocab_size": first("vocab_size"),
         "context": first("max_position_embeddings", "n_positions", "n_ctx"),
         "tied_embeddings": first("tie_word_embeddings", default=family in _TIED),
@@ -180,13 +229,17 @@ def _sizes(config: Mapping[str, Any]) -> dict[str, Any]:
     }
     if known["head_dim"] is None and hidden and heads:
         known["head_dim"] = hidden // heads
+    if known["intermediate_size"] is None and family in _FOURFOLD:
+        known["intermediate_size"] = 4 * hidden
     known["parameters"] = _parameters(config, known)
     return known
 
 
 _HEAD_DIMS = {"qwen3": 128, "gemma": 256, "gemma2": 256, "gemma3_text": 256}
 _TIED = frozenset({"gemma", "gemma2", "gemma3_text", "gpt2", "cohere", "smollm3"})
-"""Families whose config leaves out a head size, or tied embeddings, that is their default."""
+_FOURFOLD = frozenset({"gpt2", "gpt_bigcode", "gptj", "gpt_neo", "falcon", "bloom", "codegen"})
+"""Families whose config leaves out a head size, tied embeddings, or an MLP of four times the
+hidden size, that is their default."""
 
 _BEYOND_LLAMA: dict[str, Callable[[int, int, int, int], int]] = {
     "llama": lambda h, q, k, d: 0,

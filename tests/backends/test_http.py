@@ -60,7 +60,7 @@ BECOMES: dict[Fault, tuple[type[BackendError], int, type[BackendError], int]] = 
     "500-after": (BackendDown, 4, Unsure, 1),
     "502-html-after": (BackendDown, 4, Unsure, 1),
     "429": (BackendDown, 4, QuotaError, 4),
-    "409": (Conflict, 4, Conflict, 1),
+    "409": (BackendDown, 4, Conflict, 1),
     "200-html-after": (BackendDown, 4, Unsure, 1),
     "truncated-after": (BackendDown, 4, Unsure, 1),
     "drip": (BackendDown, 1, Unsure, 1),

@@ -135,6 +135,18 @@ def calls(http: Http, url: str, hf_token: Canary) -> list[Callable[[], object]]:
     ]
 
 
+@pytest.fixture(autouse=True)
+def _loud(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the libraries say all they have, whatever another library made of their loggers."""
+    for name in ("httpx", "httpcore", *(f"httpcore.{part}" for part in ("connection", "http11"))):
+        logger = logging.getLogger(name)
+        monkeypatch.setattr(logger, "disabled", False)
+        monkeypatch.setattr(logger, "propagate", True)
+        monkeypatch.setattr(logger, "level", logging.DEBUG)
+        logger.manager._clear_cache()  # type: ignore[attr-defined]
+    monkeypatch.setattr(logging.root.manager, "disable", 0)
+
+
 @pytest.mark.parametrize("text", KEYS.values(), ids=list(KEYS))
 def test_a_key_shows_in_no_error_and_no_locals(
     text: str, server: Service, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]

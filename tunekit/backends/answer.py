@@ -65,9 +65,19 @@ class Answer:
         content = self.object()
         error: Any = content.get("error", content)
         if isinstance(error, dict):
-            error = cast("dict[str, Any]", error).get("message")
+            told = cast("dict[str, Any]", error)
+            error = f"{told.get('message') or ''} {_reason(told)}".strip()
         words = str(error or self.body[:4000].decode("utf-8", "replace")).strip()
         return hide(words[:4000])[:500] or "no reason was given"
+
+
+def _reason(error: dict[str, Any]) -> str:
+    """Give the reason beside a message, as google.rpc.ErrorInfo holds it."""
+    details: Any = error.get("details")
+    listed = cast("Any", details if isinstance(details, list) else ())
+    found: Any = [each for each in listed if isinstance(each, dict)]
+    reasons = [str(each["reason"]) for each in found if each.get("reason")]
+    return f"({', '.join(reasons)})" if reasons else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +114,7 @@ def failure(
     if status == 402 or (throttled and not reading):
         later = f"; the service asks to wait {made.asked:.0f} s" if made.asked else ""
         return QuotaError(told + later, backend=backend)
-    if status == 409:
+    if status == 409 and not reading:
         content = made.answer.content() if made.answer else None
         return Conflict(told, backend=backend, content=content)
     if made.outcome is Outcome.REJECTED:

@@ -91,7 +91,7 @@ def _foresight(
         method=spec.method,
         dtype=use.value("training.dtype"),
         tokens=rows * (length if packing else min(length, max(1, data.longest))),
-        rank=(request["peft"] or {}).get("r", 0),
+        rank=int(request["peft"]["r"]) if request["peft"] else 0,
         checkpointing=bool(trainer["gradient_checkpointing"]),
         rows=rows,
         joined=bool(trainer.get("padding_free")),

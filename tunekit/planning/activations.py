@@ -1,0 +1,125 @@
+"""What a forward pass keeps for the backward pass, counted tensor by tensor.
+
+The counts are those of Llama's layer in transformers, attention without a score matrix (Korthikanti
+et al. 2022, arXiv 2205.05198, count a GPT layer the same way). Saved-tensor hooks of torch find the
+same tensors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tunekit.planning.shape import GROUPS, Shape, adapted
+from tunekit.planning.stack import Stack
+from tunekit.spec.methods import Full, LoRA, QLoRA
+
+Method = Full | LoRA | QLoRA
+TILE_ROWS, TILE_COLUMNS = 4096, 32768
+"""Tokens and words whose logits TRL's loss computes at once."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A forward and a backward pass over a portion of a batch, as far as memory goes."""
+
+    method: Method
+    dtype: str
+    """Of arithmetic, and of frozen weights."""
+    tokens: int
+    """All tokens of the portion, padding included; both sides of pairs."""
+    rank: int = 16
+    checkpointing: bool = False
+    rows: int = 1
+    """Sequences of the portion; one needs no mask between rows."""
+    joined: bool = False
+    """The rows stand in one sequence, without padding."""
+    accumulates: bool = False
+    """Gradients of earlier portions wait for the optimizer step."""
+    reference: bool = False
+    """The objective asks a reference model too: a second one, or the base without its adapter."""
+
+    @property
+    def width(self) -> int:
+        """Bytes of a number in arithmetic."""
+        return 2 if self.dtype == "bfloat16" else 4
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of tokens that an attention mask covers."""
+        if self.rows == 1:
+            return 0
+        return self.tokens**2 if self.joined else self.tokens**2 // self.rows
+
+
+def kept(size: Shape, step: Step, stack: Stack) -> float:
+    """Give the bytes that all layers keep until the backward pass reaches them."""
+    if not step.checkpointing:
+        return size.layers * per_layer(size, step, stack)
+    stream = size.h * (stack.master if isinstance(step.method, Full) else step.width)
+    if _is_int8(step.method):
+        # bitsandbytes keeps inputs where checkpointing does not find them (`ctx.A`).
+        stream += step.width * (2 * size.h + size.q + size.i)
+    return size.layers * stream * step.tokens
+
+
+def passing(size: Shape, step: Step, stack: Stack) -> float:
+    """Give the bytes of one layer's backward pass, and of computing it again where asked."""
+    again = per_layer(size, step, stack) if step.checkpointing else 0
+    return again + 2 * step.width * size.i * step.tokens + _dequantized(size, step)
+
+
+def loss(size: Shape, step: Step, stack: Stack) -> float:
+    """Give the bytes that the loss takes at its peak, before any layer's backward pass."""
+    if stack.whole_logits:
+        # Logits, their float32 copy, its shifted copy, and their gradient.
+        return (step.width + 12) * size.vocabulary * step.tokens
+    tile = min(step.tokens, TILE_ROWS) * min(size.vocabulary, TILE_COLUMNS)
+    return tile * (step.width + stack.tile) + 4 * size.h * step.tokens
+
+
+def per_layer(size: Shape, step: Step, stack: Stack) -> float:
+    """Give the bytes that one layer keeps."""
+    full = isinstance(step.method, Full)
+    # Both norms keep their input in float32, and where they are trained what they scale.
+    norms = 2 * (4 + (stack.master if full else 0)) * size.h
+    attention = 4 * step.width * size.q
+    mlp = 3 * step.width * size.i
+    inputs = _of_trained(size, step, stack) if full else _of_adapters(size, step, stack)
+    mask = step.width * step.pairs * stack.masks
+    return (norms + attention + mlp + inputs) * step.tokens + mask
+
+
+def _of_trained(size: Shape, step: Step, stack: Stack) -> float:
+    """Count the inputs of trained matrices, per token; attention's output is counted there."""
+    # Each matrix casts an input of its own.
+    cast = stack.autocast and stack.master != step.width
+    return step.width * (((3 + 2) if cast else 2) * size.h + size.i)
+
+
+def _of_adapters(size: Shape, step: Step, stack: Stack) -> float:
+    """Count the inputs of adapters, per token: shared, or a copy each where widths differ."""
+    method = step.method
+    assert not isinstance(method, Full)
+    targets = adapted(method.target_modules)
+    widths = (size.h, size.q, size.h, size.i)
+    copied = stack.adapter != step.width or method.dropout > 0
+    width = step.width if stack.autocast else stack.adapter
+    waits = _is_int8(method) or (stack.keeps_inputs and isinstance(method, QLoRA))
+    found: float = step.rank * len(targets) * width
+    for group, inner in zip(GROUPS, widths, strict=True):
+        number = len(targets & set(group))
+        if number and copied:
+            found += number * inner * (width + (method.dropout > 0))
+        # The output of attention is kept by attention already.
+        if group is not GROUPS[1] and (waits or (number and not copied)):
+            found += step.width * inner
+    return found
+
+
+def _is_int8(method: Method) -> bool:
+    return isinstance(method, QLoRA) and method.quantization == "int8"
+
+
+def _dequantized(size: Shape, step: Step) -> float:
+    """Give the bytes of the largest matrix as it is unpacked for a product."""
+    return step.width * size.h * size.i if isinstance(step.method, QLoRA) else 0
