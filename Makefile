@@ -60,6 +60,10 @@ bench: $(VENV)/.dev ## Measure what a CPU can measure
 	@$(BIN)/python benchmarks/data.py
 	@$(BIN)/python benchmarks/tokens.py
 	@$(BIN)/python benchmarks/malformed.py
+	@$(BIN)/python benchmarks/memory.py
+	@$(BIN)/python benchmarks/reliability.py
+	@$(INSTALL) datasketch
+	@$(BIN)/python benchmarks/near.py
 
 # On a machine without an index: make gpu WHEELS=FOLDER, for what its own Python lacks.
 ifdef WHEELS
