@@ -28,8 +28,8 @@ _HOMES = {
     "tunekit.evaluation.compare": ("Comparison",),
     "tunekit.backends.backend": ("Backend", "Capabilities", "Files", "JobId", "Update"),
     "tunekit.backends.local.parent": ("Local",),
-    "tunekit.backends.together": ("Together",),
-    "tunekit.backends.fireworks": ("Fireworks",),
+    "tunekit.backends.together.backend": ("Together",),
+    "tunekit.backends.fireworks.backend": ("Fireworks",),
     "tunekit.errors": ("TunekitError",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -92,9 +92,9 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from tunekit.adapters.adapter import Adapter
     from tunekit.backends.backend import Backend, Capabilities, Files, JobId, Update
-    from tunekit.backends.fireworks import Fireworks
+    from tunekit.backends.fireworks.backend import Fireworks
     from tunekit.backends.local.parent import Local
-    from tunekit.backends.together import Together
+    from tunekit.backends.together.backend import Together
     from tunekit.errors import TunekitError
     from tunekit.evaluation.compare import Comparison
     from tunekit.events import Event, JobState

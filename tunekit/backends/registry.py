@@ -19,8 +19,8 @@ _VERBS = ("plan", "submit", "poll", "cancel", "fetch")
 OURS = (
     EntryPoint("local", "tunekit.backends.local.parent:Local", GROUP),
     EntryPoint("unsloth", "tunekit.backends.local.parent:unsloth", GROUP),
-    EntryPoint("together", "tunekit.backends.together:Together", GROUP),
-    EntryPoint("fireworks", "tunekit.backends.fireworks:Fireworks", GROUP),
+    EntryPoint("together", "tunekit.backends.together.backend:Together", GROUP),
+    EntryPoint("fireworks", "tunekit.backends.fireworks.backend:Fireworks", GROUP),
 )
 """Written by hand, so that a new row needs no new installation."""
 

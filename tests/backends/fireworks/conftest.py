@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tunekit.backends.fireworks import Fireworks
+from tunekit.backends.fireworks.backend import Fireworks
 from tunekit.testing.providers.fireworks import LoopbackFireworks
 
 

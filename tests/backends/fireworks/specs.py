@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tunekit import models
-from tunekit.backends.fireworks import Fireworks
+from tunekit.backends.fireworks.backend import Fireworks
 from tunekit.data.prepare import prepare
 from tunekit.planning.plan import Plan
 from tunekit.spec.finetune import FineTune

@@ -6,7 +6,7 @@ import math
 from typing import ClassVar
 
 from tunekit.backends.backend import Backend
-from tunekit.backends.fireworks import Fireworks
+from tunekit.backends.fireworks.backend import Fireworks
 from tunekit.backends.fireworks.states import STATES
 from tunekit.spec.finetune import FineTune
 from tunekit.testing import BackendContract

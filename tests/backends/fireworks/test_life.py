@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import tunekit as tk
 from tests.backends.fireworks.specs import JOBS, MODEL, THERE, chats, pairs, spec
 from tunekit.backends.backend import JobId
-from tunekit.backends.fireworks import Fireworks, job
+from tunekit.backends.fireworks import job
+from tunekit.backends.fireworks.backend import Fireworks
 from tunekit.backends.fireworks.metrics import events
 from tunekit.backends.fireworks.money import dollars
 from tunekit.backends.fireworks.states import STATES, native

@@ -17,7 +17,7 @@ from tests.backends.fireworks.specs import (
     spec,
     turn,
 )
-from tunekit.backends.fireworks import Fireworks
+from tunekit.backends.fireworks.backend import Fireworks
 from tunekit.data.rows import Conversation, Message, Preference, Where
 from tunekit.errors import SpecError
 from tunekit.spec.finetune import FineTune

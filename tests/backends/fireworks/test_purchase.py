@@ -11,7 +11,7 @@ import pytest
 
 from tests.backends.fireworks.specs import JOBS, MODEL, chats, sent, spec, turn
 from tunekit.backends import registry
-from tunekit.backends.fireworks import Fireworks
+from tunekit.backends.fireworks.backend import Fireworks
 from tunekit.errors import (
     CostNotAccepted,
     CredentialsError,

@@ -12,7 +12,7 @@ import pytest
 from tests.backends.fireworks.specs import THERE, sent, spec
 from tests.tiny import tiny_model
 from tunekit.backends.backend import JobId
-from tunekit.backends.fireworks import Fireworks
+from tunekit.backends.fireworks.backend import Fireworks
 from tunekit.errors import AdapterError, BackendDown, RequestRejected
 from tunekit.running.start import submit
 from tunekit.testing.providers.adapter import Lora, write_lora

@@ -8,7 +8,7 @@ import pytest
 
 from tests.backends.fireworks.specs import MODEL, THERE, chats, sent, spec, turn
 from tunekit.backends.backend import JobId
-from tunekit.backends.fireworks import Fireworks
+from tunekit.backends.fireworks.backend import Fireworks
 from tunekit.errors import CredentialsError, RequestRejected
 from tunekit.running.run import Run
 from tunekit.running.start import submit

@@ -9,7 +9,7 @@ import pytest
 
 from tests.backends.fireworks.specs import pairs, sent, spec
 from tunekit.backends import sent as files
-from tunekit.backends.fireworks import Fireworks
+from tunekit.backends.fireworks.backend import Fireworks
 from tunekit.backends.fireworks.datasets import Datasets
 from tunekit.backends.sent import Sent
 from tunekit.data import render

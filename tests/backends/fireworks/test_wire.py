@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.backends.fireworks.specs import JOBS, PAIR_JOBS, THERE, pairs, sent, spec
-from tunekit.backends.fireworks import Fireworks
+from tunekit.backends.fireworks.backend import Fireworks
 from tunekit.errors import CredentialsError, MissingExtra
 from tunekit.running.start import submit
 from tunekit.testing.providers.fireworks import LoopbackFireworks

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tunekit.backends.together import Together
+from tunekit.backends.together.backend import Together
 from tunekit.testing.providers.together import LoopbackTogether
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tunekit import models
-from tunekit.backends.together import Together
+from tunekit.backends.together.backend import Together
 from tunekit.data.prepare import prepare
 from tunekit.planning.plan import Plan
 from tunekit.running.start import submit

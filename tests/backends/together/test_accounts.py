@@ -13,7 +13,7 @@ import tunekit as tk
 from tests.backends.together.specs import bought, creates, spec
 from tunekit import errors
 from tunekit.backends import registry
-from tunekit.backends.together import Together
+from tunekit.backends.together.backend import Together
 from tunekit.testing.providers.together import LoopbackTogether
 
 WANDB, HUB = "wandb-key-0123456789abcdef", "hf_token0123456789abcdef"

@@ -13,7 +13,7 @@ from tests.backends.together.listing import Listing
 from tests.backends.together.specs import bought, creates, planned, spec
 from tunekit import errors
 from tunekit.backends.backend import JobId
-from tunekit.backends.together import Together
+from tunekit.backends.together.backend import Together
 from tunekit.events import JobState
 from tunekit.testing.providers.faults import NAMES
 from tunekit.testing.providers.together import LoopbackTogether

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from tests.backends.together.specs import questions
 from tunekit.backends.backend import Backend
-from tunekit.backends.together import Together
+from tunekit.backends.together.backend import Together
 from tunekit.events import JobState
 from tunekit.spec.finetune import FineTune
 from tunekit.testing import BackendContract

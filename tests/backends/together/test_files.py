@@ -11,7 +11,7 @@ import pytest
 
 from tunekit import errors
 from tunekit.backends.sent import Sent
-from tunekit.backends.together import Together
+from tunekit.backends.together.backend import Together
 from tunekit.backends.together.files import Files
 from tunekit.backends.together.parts import cut
 from tunekit.testing.providers.together import LoopbackTogether

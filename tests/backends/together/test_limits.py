@@ -10,7 +10,7 @@ import pytest
 
 from tests.backends.together.specs import bought, creates, held_out, pairs, spec
 from tunekit import errors
-from tunekit.backends.together import Together
+from tunekit.backends.together.backend import Together
 from tunekit.backends.together.limits import require_within
 from tunekit.testing.providers.together import LoopbackTogether
 

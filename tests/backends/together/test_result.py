@@ -14,7 +14,7 @@ from tests.backends.together.specs import bought, questions, spec
 from tests.tiny import tiny_model
 from tunekit import errors
 from tunekit.backends.backend import JobId
-from tunekit.backends.together import Together
+from tunekit.backends.together.backend import Together
 from tunekit.backends.together.job import recalled
 from tunekit.testing.providers.archive import ArchiveKind
 from tunekit.testing.providers.together import LoopbackTogether

@@ -8,7 +8,7 @@ import pytest
 
 from tests.backends.together.specs import bought, chat, chats, pairs, questions, rows_of, spec
 from tunekit import errors
-from tunekit.backends.together import Together
+from tunekit.backends.together.backend import Together
 from tunekit.testing.providers.together import LoopbackTogether
 
 

@@ -11,7 +11,7 @@ import tunekit as tk
 from tests.backends.together.specs import spec
 from tunekit import errors
 from tunekit.backends.backend import JobId
-from tunekit.backends.together import Together
+from tunekit.backends.together.backend import Together
 from tunekit.testing.providers.together import LoopbackTogether
 
 QUESTION = [{"role": "user", "content": "1 + 1?"}]

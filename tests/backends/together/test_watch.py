@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.backends.together.specs import bought, held_out, spec
 from tunekit import errors
 from tunekit.backends.backend import JobId, Update
-from tunekit.backends.together import Together, watch
+from tunekit.backends.together import watch
+from tunekit.backends.together.backend import Together
 from tunekit.backends.together.job import STATES
 from tunekit.events import CheckpointEvent, Event, JobState, LogEvent, MetricsEvent, StateEvent
 from tunekit.testing.providers.together import LoopbackTogether

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.backends.together.specs import bought, creates, held_out, pairs, spec
-from tunekit.backends.together import Together
+from tunekit.backends.together.backend import Together
 from tunekit.testing.providers.together import LoopbackTogether
 
 TRAINING = {

@@ -1,3 +1,3 @@
 """Fireworks: its jobs, datasets, models and deployments, spoken to over HTTP."""
 
-from tunekit.backends.fireworks.backend import Fireworks as Fireworks
+from __future__ import annotations

@@ -1,5 +1,3 @@
-"""Fine-tuning at Together."""
+"""Together: its jobs, files, results and endpoints, spoken to over HTTP."""
 
-from tunekit.backends.together.backend import Together
-
-__all__ = ["Together"]
+from __future__ import annotations
