@@ -17,6 +17,8 @@ from tests.adapters.packed import CONTAINERS, WEIGHTS, header, octal, packed, wr
 from tunekit.adapters.archive import unpack
 from tunekit.errors import AdapterError
 
+pytestmark = pytest.mark.slow
+
 TAR_CONTAINERS = CONTAINERS[:3]
 CASES = [
     *((kind, container) for kind in ENTRIES for container in CONTAINERS),

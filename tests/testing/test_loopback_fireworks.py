@@ -35,6 +35,8 @@ from tunekit.testing.providers import fireworks_tables as tables
 from tunekit.testing.providers.fireworks import LoopbackFireworks
 from tunekit.testing.providers.fireworks_jobs import STATES
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server() -> Iterator[LoopbackFireworks]:

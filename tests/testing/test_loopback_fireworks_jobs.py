@@ -24,6 +24,8 @@ from tests.testing.loopback_fireworks import (
 from tests.tiny import tiny_model
 from tunekit.testing.providers.fireworks import LoopbackFireworks
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server() -> Iterator[LoopbackFireworks]:

@@ -25,6 +25,8 @@ from tests.testing.loopback_fireworks import (
 )
 from tunekit.testing.providers.fireworks import LoopbackFireworks
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server() -> Iterator[LoopbackFireworks]:

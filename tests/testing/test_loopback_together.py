@@ -36,6 +36,8 @@ from tests.testing.together_client import (
 )
 from tunekit.testing.providers.together import LoopbackTogether
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server() -> Iterator[LoopbackTogether]:

@@ -22,6 +22,8 @@ from tests.tiny import tiny_model
 from tunekit.testing.providers.downloads import NAMES, DownloadFault
 from tunekit.testing.providers.together import LoopbackTogether
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server() -> Iterator[LoopbackTogether]:

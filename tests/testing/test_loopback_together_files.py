@@ -27,6 +27,8 @@ from tests.testing.together_client import (
 from tunekit.testing.providers.together import LoopbackTogether
 from tunekit.testing.providers.together_rows import report
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server() -> Iterator[LoopbackTogether]:

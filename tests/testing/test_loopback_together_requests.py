@@ -24,6 +24,8 @@ from tunekit.testing.providers import together_requests as tables
 from tunekit.testing.providers.checks import Nested, Refused, Table, check
 from tunekit.testing.providers.together import LoopbackTogether
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server() -> Iterator[LoopbackTogether]:

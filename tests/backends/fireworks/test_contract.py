@@ -9,7 +9,7 @@ from tunekit.backends.backend import Backend
 from tunekit.backends.fireworks.backend import Fireworks
 from tunekit.backends.fireworks.states import STATES
 from tunekit.spec.finetune import FineTune
-from tunekit.testing import BackendContract
+from tunekit.testing.managed import ManagedContract
 from tunekit.testing.providers.fireworks import LoopbackFireworks
 
 ROWS = [
@@ -23,7 +23,10 @@ ROWS = [
 ]
 
 
-class TestFireworks(BackendContract):
+class TestFireworks(ManagedContract):
+    creates = "POST /v1/accounts/acme/supervisedFineTuningJobs$"
+    uploads = "POST /v1/accounts/acme/datasets"
+    reads = "GET /v1/accounts/acme/supervisedFineTuningJobs/"
     states = STATES
     refuses = frozenset(
         {
@@ -52,6 +55,12 @@ class TestFireworks(BackendContract):
         cls.good.stop()
         cls.bad.stop()
         super().teardown_class()
+
+    def server(self) -> LoopbackFireworks:
+        return self.good
+
+    def jobs(self) -> int:
+        return sum("CANCEL" not in job.word for job in self.good.jobs)
 
     def make(self) -> Backend:
         return Fireworks(base_url=self.good.url, max_cost=math.inf)

@@ -10,11 +10,14 @@ from tunekit.backends.backend import Backend
 from tunekit.backends.together.backend import Together
 from tunekit.events import JobState
 from tunekit.spec.finetune import FineTune
-from tunekit.testing import BackendContract
+from tunekit.testing.managed import ManagedContract
 from tunekit.testing.providers.together import LoopbackTogether
 
 
-class TestTogether(BackendContract):
+class TestTogether(ManagedContract):
+    creates = "POST /v1/fine-tunes$"
+    uploads = "POST /v1/files"
+    reads = "GET /v1/fine-tunes/"
     # The words of the SDK's `FinetuneJobStatus`.
     states: ClassVar = {
         "pending": JobState.QUEUED,
@@ -51,6 +54,12 @@ class TestTogether(BackendContract):
         cls.good.stop()
         cls.bad.stop()
         super().teardown_class()
+
+    def server(self) -> LoopbackTogether:
+        return self.good
+
+    def jobs(self) -> int:
+        return sum("cancel" not in job.state for job in self.good.jobs)
 
     def make(self) -> Backend:
         return Together(base_url=self.good.url, max_cost=math.inf)
