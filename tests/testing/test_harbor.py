@@ -21,7 +21,6 @@ ROWS = [
 
 class TestHarbor(ManagedContract):
     creates = "POST /jobs"
-    uploads = "PUT /files"
     reads = "GET /jobs/"
     secret = KEY
     states = Harbor.states

@@ -33,7 +33,6 @@ class ManagedContract(BackendContract):
     ```python
     class TestHarbor(ManagedContract):
         creates = "POST /jobs"
-        uploads = "POST /files"
         reads = "GET /jobs/"
         states = Harbor.states
 
@@ -48,8 +47,6 @@ class ManagedContract(BackendContract):
 
     creates: ClassVar[str] = ""
     """The request that starts a job: `POST /jobs`."""
-    uploads: ClassVar[str] = ""
-    """The request that begins an upload."""
     reads: ClassVar[str] = ""
     """The request that reads a job."""
     secret: ClassVar[str] = "test-key"

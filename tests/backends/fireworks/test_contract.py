@@ -25,7 +25,6 @@ ROWS = [
 
 class TestFireworks(ManagedContract):
     creates = "POST /v1/accounts/acme/supervisedFineTuningJobs$"
-    uploads = "POST /v1/accounts/acme/datasets"
     reads = "GET /v1/accounts/acme/supervisedFineTuningJobs/"
     states = STATES
     refuses = frozenset(

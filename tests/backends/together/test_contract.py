@@ -16,7 +16,6 @@ from tunekit.testing.providers.together import LoopbackTogether
 
 class TestTogether(ManagedContract):
     creates = "POST /v1/fine-tunes$"
-    uploads = "POST /v1/files"
     reads = "GET /v1/fine-tunes/"
     # The words of the SDK's `FinetuneJobStatus`.
     states: ClassVar = {
