@@ -27,7 +27,7 @@ demo: $(VENV)/.demo ## Fine-tune the embedded model on examples/support.yaml and
 .PHONY: test
 test: check docs ## Everything a CPU can show, real training included
 	@echo "== tests that train real models"
-	@$(BIN)/python -m pytest -q -m slow
+	@$(BIN)/python -m pytest -q -m "slow and not long"
 
 .PHONY: check
 check: $(VENV)/.dev ## Format, lint, types, fast tests
@@ -94,7 +94,8 @@ test-unsloth: $(VENV)/.dev $(UNSLOTH_VENV)/.ready ## The worker under Unsloth, i
 	@TUNEKIT_UNSLOTH_PYTHON="$(CURDIR)/$(UNSLOTH_VENV)/bin/python" $(BIN)/python -m pytest -q -m unsloth
 
 .PHONY: test-all
-test-all: test test-unsloth ## test and test-unsloth
+test-all: test test-unsloth ## test, what is left out of it for time, and test-unsloth
+	@$(BIN)/python -m pytest -q -m long
 
 .PHONY: clean
 clean: ## Remove the environments and everything generated

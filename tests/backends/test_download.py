@@ -92,9 +92,9 @@ CASES = {
     "short, of a known size": Case(orders=("short",), known=True, again=2.0),
     "short for ever": Case(orders=("short",) * FOREVER, known=True, again=None, error=AdapterError),
     "nothing, for ever": Case(orders=("empty",) * FOREVER, error=AdapterError),
-    "a page, for ever": Case(orders=("html",) * FOREVER, error=AdapterError),
+    "a page, for ever": Case(orders=("html",) * FOREVER, error=BackendDown),
     "a page for ever after a cut": Case(
-        orders=(("cut", MB), *("html",) * FOREVER), error=AdapterError
+        orders=(("cut", MB), *("html",) * FOREVER), error=BackendDown
     ),
     "another byte, of a known hash": Case(orders=("corrupted",), known=True, error=AdapterError),
     "another byte after a cut": Case(
@@ -539,7 +539,7 @@ def test_what_the_service_refuses_is_not_asked_for_again(status: int, into: Path
     ],
 )
 def test_a_page_or_an_error_with_status_200_is_no_file(body: bytes, into: Path) -> None:
-    with Store(body) as store, pytest.raises(AdapterError, match="came in its place"):
+    with Store(body) as store, pytest.raises(BackendDown, match="came in its place"):
         store.fetched(into)
     assert left(into) == []
 

@@ -22,7 +22,15 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize("objective", ["sft", "dpo", "simpo", "orpo"])
+@pytest.mark.parametrize(
+    "objective",
+    [
+        "sft",
+        "dpo",
+        pytest.param("simpo", marks=pytest.mark.long),
+        pytest.param("orpo", marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.parametrize(
     "method",
     [

@@ -192,7 +192,8 @@ class _Download:
             raise self._wrong(f"it is {total:,} bytes long; at most {self.most_bytes:,} are taken")
         head = _head(parts)
         if response.headers.get("content-type", "").startswith("text/html") or _PAGE.match(head):
-            raise _Again(self._wrong(f"a page or an error came in its place: {_told(head)}"))
+            # A proxy's page says nothing of the file: it may come next time.
+            raise _Again(self._down(f"a page or an error came in its place: {_told(head)}"))
         encoded = response.headers.get("content-encoding", "identity") != "identity"
         self.part.begin(
             etag="" if encoded else strong_etag(response),
