@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,8 +79,19 @@ SHOPS = (
 )
 
 
+_MEMORY = Path("/dev/shm")
+"""Every step is synced to disk, which a busy machine makes slow; memory is synced in no time."""
+
+
 @pytest.fixture
-def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as home:
+        monkeypatch.setenv("TUNEKIT_HOME", home)
+        _keys(monkeypatch)
+        yield
+
+
+def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOGETHER_API_KEY", "test-key")
     monkeypatch.setenv("FIREWORKS_API_KEY", "test-key")
     monkeypatch.setenv("FIREWORKS_ACCOUNT_ID", "acme")

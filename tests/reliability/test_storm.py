@@ -88,7 +88,9 @@ class Ledger:
 @pytest.mark.slow
 @pytest.mark.usefixtures("keys")
 @pytest.mark.filterwarnings("ignore:.*is cancelled:UserWarning")
-@pytest.mark.parametrize("way", [at_once, in_a_loop])
+@pytest.mark.parametrize(
+    "way", [at_once, pytest.param(in_a_loop, marks=pytest.mark.long)], ids=["sync", "async"]
+)
 @pytest.mark.parametrize("shop", SHOPS, ids=lambda shop: shop.name)
 def test_no_job_is_bought_twice_and_none_is_lost(shop: Shop, way: Submit) -> None:
     with shop.server(**shop.options) as server:
