@@ -19,7 +19,7 @@ from tests.planning.setting import (
 )
 from tunekit.models import Model
 from tunekit.planning.activations import Step, kept, loss, per_layer
-from tunekit.planning.memory import estimate, training_bytes
+from tunekit.planning.memory import estimate
 from tunekit.planning.shape import Shape, rank_parameters, shape
 from tunekit.planning.stack import Stack, local
 from tunekit.spec.methods import Full, LoRA, QLoRA
@@ -90,14 +90,11 @@ def test_double_quantization_saves_what_the_paper_says() -> None:
     # QLoRA, section 3: 0.373 bits per weight, about 3 GB for 65 billion.
     size = known(LLAMA2_7B)
     once, twice = (
-        training_bytes(
+        estimate(
             size,
-            QLoRA(double_quantization=double),
-            rank=8,
-            dtype="bfloat16",
-            tokens=1,
-            checkpointing=True,
-        )
+            Step(QLoRA(double_quantization=double), "bfloat16", 1, rank=8, checkpointing=True),
+            Stack(),
+        ).total
         for double in (False, True)
     )
     assert (once - twice) * 8 / size.linear == pytest.approx(0.373, abs=0.001)

@@ -9,12 +9,14 @@ from typing import Any
 
 from tunekit.data.profile import Profile
 from tunekit.models import Model
+from tunekit.planning.activations import Step
+from tunekit.planning.fit import need, on_device
 from tunekit.planning.learning_rate import ALPHA, REGRET, learning_rate
 from tunekit.planning.machine import Machine
-from tunekit.planning.memory import CONTEXT, MARGIN, rank_parameters, shape, training_bytes
 from tunekit.planning.plan import Change
+from tunekit.planning.shape import rank_parameters, shape
 from tunekit.spec.finetune import FineTune
-from tunekit.spec.objectives import SFT
+from tunekit.spec.objectives import DPO, SFT
 
 FEWEST_STEPS = 100
 """Optimizer steps that a run should have; a smaller batch is the first means to that."""
@@ -187,23 +189,24 @@ def _gradient_checkpointing(picks: _Picks) -> Change:
         unknown = "the model's size" if size is None else "the device's memory"
         return _auto(name, True, f"{unknown} is unknown, and it saves memory", source)
     without, with_it = (
-        training_bytes(
-            size,
-            picks.spec.method,
-            rank=picks.value("method.rank") or 0,
-            dtype=picks.value("training.dtype"),
-            tokens=_tokens_at_once(picks),
-            checkpointing=checkpointing,
-            logits=picks.pairs,
-        )
-        * MARGIN
-        + CONTEXT
+        need(on_device(size, _step(picks, checkpointing), picks.machine.device))
         for checkpointing in (False, True)
     )
     reason = f"{without / 1e9:.1f} GB needed without it, {memory / 1e9:.1f} GB there"
     if without <= memory:
         return _auto(name, False, reason, source)
     return _auto(name, True, f"{reason}; {with_it / 1e9:.1f} GB needed with it", source)
+
+
+def _step(picks: _Picks, checkpointing: bool) -> Step:
+    return Step(
+        picks.spec.method,
+        picks.value("training.dtype"),
+        _tokens_at_once(picks),
+        rank=picks.value("method.rank") or 0,
+        checkpointing=checkpointing,
+        reference=isinstance(picks.spec.objective, DPO),
+    )
 
 
 def _tokens_at_once(picks: _Picks) -> int:

@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from tunekit.planning.activations import Method, Step, kept, loss, passing
-from tunekit.planning.shape import Shape as Shape
-from tunekit.planning.shape import rank_parameters as rank_parameters
-from tunekit.planning.shape import shape as shape
-from tunekit.planning.stack import CUDA, Stack
+from tunekit.planning.shape import Shape, rank_parameters
+from tunekit.planning.stack import Stack
 from tunekit.spec.methods import Full, LoRA
 
-CONTEXT = CUDA.context
-"""Bytes that a device's driver and fragmentation take beside the tensors."""
 MARGIN = 1.1
 """Room to leave: nine of ten published measurements lie within it."""
 
@@ -80,22 +76,6 @@ def trainable(size: Shape, method: Method, *, rank: int) -> int:
     if isinstance(method, Full):
         return size.parameters
     return rank * rank_parameters(size, method.target_modules)
-
-
-def training_bytes(
-    size: Shape,
-    method: Method,
-    *,
-    rank: int,
-    dtype: str,
-    tokens: int,
-    checkpointing: bool,
-    logits: bool = False,
-) -> int:
-    """Give the peak bytes of a step on a CUDA device, driver and fragmentation left aside."""
-    step = Step(method, dtype, tokens, rank=rank, checkpointing=checkpointing)
-    found = estimate(size, step, Stack(whole_logits=logits))
-    return int(found.total - found.context)
 
 
 def _weights(size: Shape, step: Step, stack: Stack) -> float:
