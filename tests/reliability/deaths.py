@@ -62,7 +62,9 @@ def dying(at: int | None) -> Iterator[Deaths]:
 
 def _counted(call: Callable[..., Any], deaths: Deaths) -> Callable[..., Any]:
     def counted(*args: Any, **kwargs: Any) -> Any:
-        deaths.call()
+        # An event loop wakes itself through a pair of sockets; that is no step of a submission.
+        if not (args and getattr(args[0], "family", None) == socket.AF_UNIX):
+            deaths.call()
         return call(*args, **kwargs)
 
     return counted
