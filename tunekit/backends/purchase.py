@@ -183,7 +183,7 @@ class Purchase:
     def _adopt(self, entry: Entry, found: Sequence[JobId]) -> JobId:
         """Take the oldest job with our mark, and stop the others."""
         oldest, *younger = found
-        self._journal.write(entry, sending=False, job_id=oldest)
+        # Before the id is kept: a process that dies in between looks, and stops them, again.
         for job_id in younger:
             warnings.warn(
                 f"{self._shop.name} started {self._key} twice; {job_id} is cancelled, {oldest} "
@@ -191,6 +191,7 @@ class Purchase:
                 stacklevel=2,
             )
             self._shop.cancel(job_id)
+        self._journal.write(entry, sending=False, job_id=oldest)
         return oldest
 
     def _unknown(self, entry: Entry, why: str) -> SubmissionUnknown:

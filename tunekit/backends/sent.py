@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,17 +40,34 @@ class Sent:
         Raises:
             DataError: the file is another one than was checked.
         """
-        digest, held = hashlib.sha256(), b""
         descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW)
         with os.fdopen(descriptor, "rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
-                if held:
-                    yield held
-                held = block
-        if digest.hexdigest() != self.sha256:
-            raise _changed(self.path)
-        yield held
+            yield from held_back(iter(lambda: file.read(_BLOCK), b""), self.sha256, self.path)
+
+
+def held_back(blocks: Iterable[bytes], sha256: str, path: Path) -> Iterator[bytes]:
+    """Give blocks, the last one only when all of them are what was hashed.
+
+    Raises:
+        DataError: they are not; `path` is named.
+    """
+    digest, held = hashlib.sha256(), b""
+    for block in blocks:
+        digest.update(block)
+        if held:
+            yield held
+        held = block
+    if digest.hexdigest() != sha256:
+        raise changed(path)
+    yield held
+
+
+def changed(path: Path) -> DataError:
+    """Make the error of a file that is another one than was checked."""
+    return DataError(
+        f"{path} was changed after its rows were checked; nothing was bought: "
+        "submit the run anew, from the rows that are meant"
+    )
 
 
 def write(source: Path, digest: str, into: Path, native: Native) -> Sent:
@@ -85,7 +102,7 @@ def write(source: Path, digest: str, into: Path, native: Native) -> Sent:
         size = file.tell()
     if checked.hexdigest() != digest:
         part.unlink()
-        raise _changed(source)
+        raise changed(source)
     require(faults)
     part.chmod(0o600)
     part.replace(into)
@@ -98,11 +115,4 @@ def _row(line: bytes, source: Path, number: int) -> Row:
         where = Where(file=str(source), line=number)
         return _ROW.validate_python({**json.loads(line), "where": where})
     except (ValueError, TypeError, ValidationError):
-        raise _changed(source) from None
-
-
-def _changed(path: Path) -> DataError:
-    return DataError(
-        f"{path} was changed after its rows were checked; nothing was bought: "
-        "submit the run anew, from the rows that are meant"
-    )
+        raise changed(source) from None

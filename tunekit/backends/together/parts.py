@@ -11,9 +11,9 @@ from typing import IO, Any
 
 from tunekit.backends.answer import Conflict
 from tunekit.backends.http import Http
-from tunekit.backends.sent import Sent
+from tunekit.backends.sent import Sent, changed, held_back
 from tunekit.backends.together import said
-from tunekit.errors import BackendError, DataError
+from tunekit.errors import BackendError
 
 PART_BYTES = 250_000_000
 _MOST_PARTS = 250
@@ -39,17 +39,9 @@ class Part:
         Raises:
             DataError: the file is another one than was checked.
         """
-        digest, held = hashlib.sha256(), b""
         with self.path.open("rb") as file:
             file.seek(self.start)
-            for block in _read(file, self.size):
-                digest.update(block)
-                if held:
-                    yield held
-                held = block
-        if digest.hexdigest() != self.sha256:
-            raise _changed(self.path)
-        yield held
+            yield from held_back(_read(file, self.size), self.sha256, self.path)
 
 
 def cut(file: Sent, *, size: int) -> list[Part]:
@@ -68,7 +60,7 @@ def cut(file: Sent, *, size: int) -> list[Part]:
                 whole.update(block)
             parts.append(Part(file.path, number, start, length, digest.hexdigest()))
     if whole.hexdigest() != file.sha256:
-        raise _changed(file.path)
+        raise changed(file.path)
     return parts
 
 
@@ -126,7 +118,3 @@ def _read(file: IO[bytes], size: int) -> Iterator[bytes]:
     while size > 0 and (block := file.read(min(_BLOCK, size))):
         size -= len(block)
         yield block
-
-
-def _changed(path: Path) -> DataError:
-    return DataError(f"{path} was changed while it was sent; nothing was bought: submit it anew")
