@@ -42,7 +42,7 @@ def tuned(model: Any) -> Any:
     with torch.no_grad():
         for name, weight in made.named_parameters():
             if "lora_" in name:
-                weight += torch.randn(weight.shape, generator=noise) * 0.2
+                weight.copy_(torch.randn(weight.shape, generator=noise))
     return made.train()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, cast
 
-from tunekit.backends.local.batch import split_batch
+from tunekit.backends.local import arguments, method
 from tunekit.data.profile import Profile
 from tunekit.models import Model
 from tunekit.planning.activations import Step
@@ -16,11 +16,8 @@ from tunekit.planning.machine import Machine
 from tunekit.planning.plan import Change, Estimate, Plan
 from tunekit.planning.shape import shape
 from tunekit.spec.finetune import FineTune
-from tunekit.spec.methods import Full, QLoRA
+from tunekit.spec.methods import QLoRA
 from tunekit.spec.objectives import DPO, ORPO, SFT, SimPO
-
-PADDING_FREE = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "smollm3"})
-"""Families whose attention is kept apart by position ids, without FlashAttention."""
 
 
 def build(
@@ -43,8 +40,8 @@ def build(
         "devices": count,
         "threads": max(1, machine.threads // count) if machine.device == "cpu" else machine.threads,
         "objective": use.take("objective.type"),
-        "model": _model(use, spec, machine),
-        "peft": _peft(use, spec),
+        "model": method.model(use, spec, machine),
+        "peft": method.peft(use, spec),
         "data": {
             "train_on": use.take("objective.train_on")
             if isinstance(spec.objective, SFT)
@@ -54,7 +51,7 @@ def build(
             "checks": {"row-weight": "warning", **spec.data.checks},
             "drop": list(spec.data.drop),
         },
-        "trainer": _trainer(use, spec, model, data, machine=machine, devices=count),
+        "trainer": arguments.trainer(use, spec, model, data, machine=machine, devices=count),
         "evaluation": _evaluation(use, data),
     }
     for field in ("data", "validation", "output"):
@@ -137,135 +134,6 @@ def _threads(machine: Machine) -> Change:
         used=machine.threads,
         reason=machine.reason,
     )
-
-
-def _model(use: Ledger, spec: FineTune, machine: Machine) -> dict[str, Any]:
-    dtype = use.take("training.dtype")
-    full = isinstance(spec.method, Full)
-    model = {
-        "source": use.take("model"),
-        # Full fine-tuning in pure bfloat16 loses small updates: master weights stay float32.
-        "dtype": "float32" if full else dtype,
-        "autocast": dtype == "bfloat16" and (full or machine.device == "cuda"),
-        "quantization": None,
-    }
-    if isinstance(spec.method, QLoRA):
-        model["quantization"] = _quantization(use, spec.method, dtype)
-    return model
-
-
-def _quantization(use: Ledger, method: QLoRA, dtype: str) -> dict[str, Any]:
-    """Give the keyword arguments of transformers' BitsAndBytesConfig."""
-    if use.take("method.quantization") == "int8":
-        use.drop("method.double_quantization", "8-bit scales are not quantised again")
-        return {"load_in_8bit": True}
-    return {
-        "load_in_4bit": True,
-        "bnb_4bit_quant_type": "nf4",
-        "bnb_4bit_use_double_quant": use.take("method.double_quantization"),
-        "bnb_4bit_compute_dtype": dtype,
-    }
-
-
-def _peft(use: Ledger, spec: FineTune) -> dict[str, Any] | None:
-    """Give the keyword arguments of PEFT's LoraConfig."""
-    use.take("method.type")
-    if isinstance(spec.method, Full):
-        return None
-    targets = use.take("method.target_modules")
-    return {
-        "r": use.take("method.rank"),
-        "lora_alpha": use.take("method.alpha"),
-        "lora_dropout": use.take("method.dropout"),
-        "target_modules": targets if isinstance(targets, str) else list(targets),
-        "bias": "none",
-        "task_type": "CAUSAL_LM",
-    }
-
-
-def _trainer(
-    use: Ledger, spec: FineTune, model: Model, data: Profile, *, machine: Machine, devices: int
-) -> dict[str, Any]:
-    """Give the keyword arguments of TRL's SFTConfig or DPOConfig."""
-    batch = use.take("training.batch_size")
-    pairs = not isinstance(spec.objective, SFT)
-    portion = split_batch(
-        batch, longest=data.longest * (2 if pairs else 1), devices=devices, device=machine.device
-    )
-    if portion is None:
-        use.refuse_value(
-            "training.batch_size", batch, f"cannot be shared out evenly over {devices} devices"
-        )
-        portion = (1, 1)
-    size, accumulation = portion
-    use.note(
-        Change(
-            field="training.batch_size",
-            outcome="adapted",
-            asked=batch,
-            used=f"{size} x {accumulation} x {devices}",
-            reason="sequences per device x accumulation x devices; the product is what was asked",
-        )
-    )
-    max_steps = use.take("training.max_steps")
-    common = {
-        "per_device_train_batch_size": size,
-        "gradient_accumulation_steps": accumulation,
-        "num_train_epochs": use.take("training.epochs"),
-        "max_steps": -1 if max_steps is None else max_steps,
-        "learning_rate": use.take("training.learning_rate"),
-        "lr_scheduler_type": use.take("training.scheduler"),
-        "warmup_steps": use.take("training.warmup_ratio"),
-        "weight_decay": use.take("training.weight_decay"),
-        "max_grad_norm": use.take("training.max_grad_norm"),
-        "seed": use.take("training.seed"),
-        "gradient_checkpointing": use.take("training.gradient_checkpointing"),
-        "save_steps": use.take("training.checkpoint_steps"),
-        "optim": "adamw_torch_fused",
-    }
-    own = _preference(use, spec) if pairs else _sft(use, model, size)
-    return {**common, **own}
-
-
-def _preference(use: Ledger, spec: FineTune) -> dict[str, Any]:
-    if use.value("training.packing"):
-        use.refuse("training.packing", "pairs of answers cannot be packed")
-    else:
-        use.take("training.packing")
-    wanted: dict[str, Any] = {"beta": use.take("objective.beta"), "max_length": None}
-    if isinstance(spec.objective, SimPO):
-        wanted["gamma"] = use.take("objective.gamma")
-    if isinstance(spec.objective, DPO):
-        wanted.update(_dpo(use))
-    return wanted
-
-
-def _dpo(use: Ledger) -> dict[str, Any]:
-    """Give TRL's list of losses, weighted where there is more than one."""
-    losses = ["sigmoid_norm" if use.take("objective.length_normalized") else "sigmoid"]
-    weight = use.take("objective.sft_weight")
-    if not weight:
-        return {"loss_type": losses}
-    return {"loss_type": [*losses, "sft"], "loss_weights": [1.0, weight]}
-
-
-def _sft(use: Ledger, model: Model, size: int) -> dict[str, Any]:
-    packing = use.take("training.packing")
-    apart = model.family in PADDING_FREE
-    if packing and not apart:
-        use.refuse_value(
-            "training.packing",
-            True,
-            f"for {model.family or 'an unknown family'} nothing keeps packed rows apart here",
-        )
-        packing = False
-    return {
-        "packing": packing,
-        # The same loss, without the work on padding.
-        "padding_free": packing or (apart and size > 1),
-        "max_length": use.value("training.max_length") if packing else None,
-        "dataset_kwargs": {"skip_prepare_dataset": not packing},
-    }
 
 
 def _evaluation(use: Ledger, data: Profile) -> dict[str, Any]:
