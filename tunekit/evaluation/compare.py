@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from tunekit.errors import SpecError
 from tunekit.evaluation.metrics import PROPORTIONS, scores
+from tunekit.evaluation.verdict import Difference, Forgetting, Gate, Overfitting, Rank, Verdict
 
 
 def _finite(value: Any) -> Any:
@@ -56,7 +57,7 @@ class Score(BaseModel):
 
 
 class Comparison(BaseModel):
-    """Base and tuned model on the same rows; draws no conclusion."""
+    """Base and tuned model on the same rows."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -67,6 +68,19 @@ class Comparison(BaseModel):
     scores: dict[str, Score] = {}
     examples: Annotated[int, Field(ge=0)] = 3
     """How many answers are printed side by side."""
+    differences: tuple[Difference, ...] = ()
+    """Every metric with its interval; the first is the one that decides."""
+    forgetting: Forgetting | None = None
+    overfitting: Overfitting | None = None
+    rank: Rank | None = None
+    gate: Gate | None = None
+    seconds: float = 0.0
+    """Wall time of the whole evaluation."""
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The conclusion of the deciding metric; None where nothing was compared."""
+        return self.differences[0].verdict if self.differences else None
 
     @property
     def preference_accuracy(self) -> float | None:

@@ -11,6 +11,7 @@ from tunekit.spec.methods import Full, QLoRA
 
 
 def model(use: Ledger, spec: FineTune, machine: Machine) -> dict[str, Any]:
+    """Say how the base is loaded: where from, in which precision, quantised or not."""
     dtype = use.take("training.dtype")
     full = isinstance(spec.method, Full)
     model = {
