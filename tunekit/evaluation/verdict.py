@@ -34,7 +34,7 @@ class Difference(BaseModel):
 
     @property
     def change(self) -> float:
-        """tuned - base."""
+        """Give tuned minus base."""
         return self.tuned - self.base
 
 
