@@ -10,8 +10,20 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from tunekit.errors import SpecError
 from tunekit.spec.evaluation import Evaluation, Output
-from tunekit.spec.methods import Full, LoRA, Method, MethodName, QLoRA
-from tunekit.spec.objectives import DPO, ORPO, SFT, Objective, ObjectiveName, SimPO
+from tunekit.spec.methods import AnyMethod, LoRA, Method, MethodName
+from tunekit.spec.objectives import (
+    CPO,
+    DPO,
+    GRPO,
+    IPO,
+    KTO,
+    ORPO,
+    SFT,
+    Objective,
+    ObjectiveName,
+    Reward,
+    SimPO,
+)
 from tunekit.spec.strict import Auto, Strict, below
 from tunekit.spec.training import Training
 
@@ -128,10 +140,13 @@ class FineTune(Strict):
     """A hub id, a local folder, or `embedded:smollm2-135m`."""
     data: Annotated[Data, BeforeValidator(_rows, json_schema_input_type=str | Rows | Data)]
     """The rows to train on: a file, glob, folder, hub id, or rows in memory."""
+    start_from: Annotated[str, Field(min_length=1)] | None = None
+    """Where training goes on from: a run, a job (`together:ft-12ab`), or the folder of an adapter.
+    None: new weights on the base."""
     method: Method = LoRA()
-    """How the weights change: "lora", "qlora" or "full", or an object with settings."""
+    """How the weights change: "lora", "full", "ia3", "prefix" ..., or an object with settings."""
     objective: Objective = SFT()
-    """What is rewarded: "sft", "dpo", "simpo" or "orpo", or an object with settings."""
+    """What is rewarded: "sft", "dpo", "kto", "grpo" ..., or an object with settings."""
     training: Training = Training()
     """Epochs, batch, learning rate and the rest."""
     validation: Annotated[
@@ -154,8 +169,19 @@ class FineTune(Strict):
             *,
             model: str | PathLike[str],
             data: Source | Data | Mapping[str, Any],
-            method: Full | LoRA | QLoRA | MethodName | Mapping[str, Any] = ...,
-            objective: SFT | DPO | SimPO | ORPO | ObjectiveName | Mapping[str, Any] = ...,
+            start_from: str | PathLike[str] | None = ...,
+            method: AnyMethod | MethodName | Mapping[str, Any] = ...,
+            objective: SFT
+            | DPO
+            | IPO
+            | KTO
+            | SimPO
+            | ORPO
+            | CPO
+            | Reward
+            | GRPO
+            | ObjectiveName
+            | Mapping[str, Any] = ...,
             training: Training | Mapping[str, Any] = ...,
             validation: float | Auto | Source | Data | Mapping[str, Any] | None = ...,
             evaluation: Evaluation | Mapping[str, Any] = ...,
@@ -165,9 +191,14 @@ class FineTune(Strict):
 
     @field_validator("model", mode="before")
     @classmethod
-    def _path(cls, value: Any) -> Any:
+    def _named(cls, value: Any) -> Any:
         if value is None or value == "":
             raise ValueError(_NO_MODEL)
+        return value
+
+    @field_validator("model", "start_from", mode="before")
+    @classmethod
+    def _path(cls, value: Any) -> Any:
         return fspath(cast("PathLike[str]", value)) if isinstance(value, PathLike) else value
 
     def minimal(self) -> dict[str, Any]:

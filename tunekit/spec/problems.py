@@ -172,9 +172,14 @@ def _types_with(key: str, owner: type[BaseModel]) -> list[str]:
     siblings = (
         model
         for model in _descendants(BaseModel)
-        if model.__module__ == owner.__module__ and key in model.model_fields
+        if _home(model) == _home(owner) and key in model.model_fields
     )
     return [tag for model in siblings if _tag(owner) and (tag := _tag(model))]
+
+
+def _home(model: type[BaseModel]) -> str:
+    """Give the module, or the folder of modules, that the branches of a union stand in."""
+    return ".".join(model.__module__.split(".")[:3])
 
 
 def _descendants(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
