@@ -10,7 +10,7 @@ from typing import Any
 from typing_extensions import Self
 
 from tunekit.adapters import chat_template, gate, loading
-from tunekit.adapters.config import AdapterConfig, read_config
+from tunekit.adapters.configs import AnyConfig, adapted, cannot_merge, read_any, sizes
 from tunekit.adapters.description import Description
 from tunekit.adapters.header import Tensor, read_header
 from tunekit.adapters.merge import merge
@@ -50,6 +50,8 @@ class Adapter:
         trainable: bool = False,
     ) -> Any:
         """Load the model, ready to generate: a PEFT model on its base, or the full model.
+
+        A reward model gives a score for a text, `model(**tokens).logits[:, 0]`, and writes none.
 
         Args:
             base: Where the base is, when it has moved: a folder or hub id.
@@ -92,28 +94,75 @@ class Adapter:
         logits as base and adapter on two prompts.
 
         Raises:
-            AdapterError: this is a full model already, `into` is not empty, or the logits differ.
+            AdapterError: this is a full model already, the method cannot be merged (virtual
+                tokens, bottlenecks), `into` is not empty, or the logits differ.
         """
         if self.kind == "model":
             raise AdapterError(f"{self.folder}: is a full model already; copy the folder instead")
+        if why := cannot_merge(self._config):
+            raise AdapterError(f"{self.folder}: {why}")
         load = partial(self._attached, self._source(base), dtype, trainable=False)
         target = Path(into).expanduser()
         return merge(load, self.tokenizer(base=base), target, provenance=self.provenance)
+
+    def spectrum(self) -> dict[str, tuple[float, ...]]:
+        """Give the singular values of what the adapter adds to each layer, the largest first.
+
+        Raises:
+            AdapterError: it is no LoRA.
+        """
+        from tunekit.adapters.spectrum import singular_values
+
+        return singular_values(self.folder)
+
+    def truncate(self, rank: int, into: str | PathLike[str]) -> Self:
+        """Save an adapter of lower rank in `into`: of every update the nearest of that rank.
+
+        `truncation_error(rank)` says how near that is; it is in the new adapter's history too.
+
+        Raises:
+            AdapterError: it is no LoRA, or a DoRA; it has no higher rank; or `into` is not empty.
+        """
+        from tunekit.adapters.truncate import truncate
+
+        return type(self).open(truncate(self.folder, Path(into).expanduser(), rank=rank))
+
+    def truncation_error(self, rank: int) -> float:
+        """Give the largest relative error of a layer, in Frobenius' norm, when cut to `rank`.
+
+        Raises:
+            AdapterError: it is no LoRA.
+        """
+        from tunekit.adapters.truncate import truncation_error
+
+        return truncation_error(self.folder, rank)
+
+    def rescale(self, scale: float, into: str | PathLike[str]) -> Self:
+        """Save a weaker adapter in `into`: between the base, at 0, and this one, at 1.
+
+        Raises:
+            AdapterError: it is no LoRA, or a DoRA; the scale is not above 0 and up to 1; or `into`
+                is not empty.
+        """
+        from tunekit.adapters.truncate import rescale
+
+        return type(self).open(rescale(self.folder, Path(into).expanduser(), scale=scale))
 
     def describe(self) -> Description:
         """Say what it is and where it comes from; reads headers only."""
         record = self.provenance
         config = self._config if self.kind == "adapter" else None
         tensors = self._tensors()
-        layers = gate.modules(tensors)
+        rank, alpha = sizes(config) if config else (None, None)
+        layers = adapted(config, tensors) if config else gate.modules(tensors)
         base = record.base_model if record else getattr(config, "base_model_name_or_path", None)
         odd = chat_template.warning(self.folder, base)
         return Description(
             folder=str(self.folder),
             kind=self.kind,
             method=config.method if config else _method(record),
-            rank=config.r if config else None,
-            alpha=config.lora_alpha if config else None,
+            rank=rank,
+            alpha=alpha,
             targets=tuple(sorted({name.rpartition(".")[2] for name in layers})),
             parameters=sum(tensor.count for tensor in tensors.values()),
             base=base,
@@ -125,8 +174,8 @@ class Adapter:
         )
 
     @property
-    def _config(self) -> AdapterConfig:
-        return read_config(self.folder / gate.CONFIG)
+    def _config(self) -> AnyConfig:
+        return read_any(self.folder / gate.CONFIG)
 
     def _tensors(self) -> dict[str, Tensor]:
         pattern = gate.WEIGHTS if self.kind == "adapter" else "model*.safetensors"
@@ -138,7 +187,11 @@ class Adapter:
 
     def _attached(self, place: str, dtype: str | None, *, trainable: bool) -> Any:
         loading.require_base(place, self.provenance)
-        model = loading.load_model(place, dtype=dtype)
+        scores = getattr(self._config, "task_type", None) == "SEQ_CLS"
+        model = loading.load_model(place, dtype=dtype, scores=scores)
+        if scores:
+            # The score is read at the last token that is no padding.
+            model.config.get_text_config().pad_token_id = self.tokenizer(base=place).pad_token_id
         # A base from the hub lies in the cache only after it was loaded.
         loading.require_base(place, self.provenance)
         return loading.attach(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,6 +27,8 @@ _OURS = re.compile(r"transformers\.models\.[a-z0-9_]+\.modeling_[a-z0-9_]+")
 Pattern = Annotated[str, Field(pattern=r"^[\w.\\^$|-]{1,200}$")]
 """A layer name or a regular expression that cannot run for long."""
 
+Schema = TypeVar("Schema", bound=BaseModel)
+
 PositiveInt = Annotated[int, Field(ge=1, le=4096)]
 
 
@@ -35,7 +38,8 @@ class AdapterConfig(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     peft_type: Literal["LORA"]
-    task_type: Literal["CAUSAL_LM"] | None = None
+    task_type: Literal["CAUSAL_LM", "SEQ_CLS"] | None = None
+    """SEQ_CLS: a reward model, whose head is among `modules_to_save`."""
     base_model_name_or_path: str | None = None
     revision: str | None = None
     peft_version: str | None = None
@@ -95,7 +99,7 @@ class AdapterConfig(BaseModel):
         return {
             **{name: getattr(self, name) for name in kept},
             **tied,
-            "task_type": "CAUSAL_LM",
+            "task_type": self.task_type or "CAUSAL_LM",
             "target_modules": modules if self.listed is None else self.listed,
         }
 
@@ -107,14 +111,7 @@ def read_config(file: Path) -> AdapterConfig:
         AdapterError: it names code to import, has a key or value that is not known to be
             harmless, or scales the adapter beyond reason.
     """
-    content = read_object(file)
-    known = {name: value for name, value in content.items() if _matters(name, value, file)}
-    try:
-        config = AdapterConfig.model_validate(known)
-    except ValidationError as error:
-        detail = error.errors()[0]
-        place = ".".join(map(str, detail["loc"]))
-        raise AdapterError(f"{file}: {place}: {detail['msg']}; tunekit does not load it") from None
+    config = validated(file, AdapterConfig)
     if config.scale > MOST_SCALE:
         below = "sqrt(r)" if config.use_rslora else "r"
         raise AdapterError(
@@ -122,6 +119,26 @@ def read_config(file: Path) -> AdapterConfig:
             f"more than {MOST_SCALE:g} is a mistake"
         )
     return config
+
+
+def validated(file: Path, schema: type[Schema]) -> Schema:
+    """Read a config by a schema; keys that are off are passed over, unknown ones refused.
+
+    Raises:
+        AdapterError: it names code to import, or has a key or value that is not known to be
+            harmless.
+    """
+    known = {
+        name: value
+        for name, value in read_object(file).items()
+        if _matters(name, value, file, schema.model_fields.keys())
+    }
+    try:
+        return schema.model_validate(known)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        place = ".".join(map(str, detail["loc"]))
+        raise AdapterError(f"{file}: {place}: {detail['msg']}; tunekit does not load it") from None
 
 
 def read_object(file: Path, most: int = MOST_BYTES) -> dict[str, Any]:
@@ -141,7 +158,7 @@ def read_object(file: Path, most: int = MOST_BYTES) -> dict[str, Any]:
     return cast("dict[str, Any]", content)
 
 
-def _matters(name: str, value: Any, file: Path) -> bool:
+def _matters(name: str, value: Any, file: Path, fields: Collection[str]) -> bool:
     """Say whether a key is read; one that is off is passed over, any other is refused."""
     off = not value or _HARMLESS.get(name) == value
     off = off or (name == "auto_mapping" and _names_ours(value))
@@ -149,7 +166,7 @@ def _matters(name: str, value: Any, file: Path) -> bool:
         if not off:
             raise AdapterError(f"{file}: {name} names code to import; tunekit never loads it")
         return False
-    if name in AdapterConfig.model_fields:
+    if name in fields:
         # Configs written by others say null for what they leave open.
         return value is not None
     if not off:

@@ -17,11 +17,16 @@ from tunekit.adapters.allowed import TEMPLATES, danger, is_allowed, is_model_wei
 from tunekit.adapters.allowed import WEIGHTS as WEIGHTS
 from tunekit.adapters.asked import Asked
 from tunekit.adapters.asked import Kind as Kind
-from tunekit.adapters.config import AdapterConfig, read_config, read_object
+from tunekit.adapters.bottleneck.config import BottleneckConfig
+from tunekit.adapters.bottleneck.weights import require_networks
+from tunekit.adapters.config import AdapterConfig, read_object
+from tunekit.adapters.configs import read_any
 from tunekit.adapters.header import Tensor, read_header
 from tunekit.adapters.layers import PAIR, pairs
 from tunekit.adapters.layers import modules as modules
 from tunekit.adapters.numbers import FLOATS, is_finite, is_zero
+from tunekit.adapters.peft_types.base import PeftTypeConfig
+from tunekit.adapters.peft_types.tensors import require_tensors
 from tunekit.errors import AdapterError
 
 _CODE_KEYS = ("auto_map", "trust_remote_code", "custom_pipelines", "custom_generate")
@@ -121,9 +126,18 @@ def _check_adapter(folder: Path, names: set[str], asked: Asked | None) -> None:
         raise AdapterError(
             f"{folder / min(both)}: a folder holds an adapter or a full model, not both"
         )
-    config = read_config(folder / CONFIG)
+    config = read_any(folder / CONFIG)
     file = folder / WEIGHTS
     tensors = read_header(file)
+    if isinstance(config, BottleneckConfig):
+        _check_bottleneck(folder, config, tensors, asked)
+        return
+    if isinstance(config, PeftTypeConfig):
+        if asked:
+            raise AdapterError(f"{folder / CONFIG}: is of {config.method}; a LoRA was asked for")
+        require_tensors(tensors, config, file)
+        _require_finite(tensors, file)
+        return
     _require_pairs(tensors, config, file)
     for tensor in tensors.values():
         if tensor.dtype not in FLOATS:
@@ -136,6 +150,16 @@ def _check_adapter(folder: Path, names: set[str], asked: Asked | None) -> None:
             f"{file}: every lora_B is zero: this adapter was never trained, "
             "or only with a learning rate of zero"
         )
+
+
+def _check_bottleneck(
+    folder: Path, config: BottleneckConfig, tensors: dict[str, Tensor], asked: Asked | None
+) -> None:
+    file = folder / WEIGHTS
+    if asked:
+        raise AdapterError(f"{folder / CONFIG}: is a bottleneck adapter; a LoRA was asked for")
+    require_networks(tensors, config, file)
+    _require_finite(tensors, file)
 
 
 def _require_pairs(tensors: dict[str, Tensor], config: AdapterConfig, file: Path) -> None:

@@ -11,15 +11,19 @@ from typing import Any
 
 from tunekit import embedded
 from tunekit.adapters import gate, origin
-from tunekit.adapters.config import AdapterConfig
+from tunekit.adapters.bottleneck.config import BottleneckConfig
+from tunekit.adapters.config import read_object
+from tunekit.adapters.configs import AnyConfig
 from tunekit.adapters.header import Tensor
+from tunekit.adapters.peft_types.base import PeftTypeConfig
+from tunekit.adapters.peft_types.tensors import layers
 from tunekit.adapters.provenance import Provenance
 from tunekit.errors import AdapterError, MissingExtra
 
 _SHOWN = 5
 
 
-def source(config: AdapterConfig, provenance: Provenance | None) -> str:
+def source(config: AnyConfig, provenance: Provenance | None) -> str:
     """Say where the base is loaded from: a folder, or a hub id.
 
     Raises:
@@ -39,20 +43,30 @@ def source(config: AdapterConfig, provenance: Provenance | None) -> str:
     raise AdapterError(f"the base model, {place}, is not here; say where: load(base=FOLDER_OR_ID)")
 
 
-def load_model(place: str, *, dtype: str | None) -> Any:
+def load_model(place: str, *, dtype: str | None, scores: bool = False) -> Any:
     """Load a causal language model in its stored precision, or the one asked for.
+
+    With `scores`, or where the folder says so itself, a model that gives one number for a text.
 
     Raises:
         AdapterError: the files are missing or broken.
     """
     transformers = _library("transformers")
+    kind, options = transformers.AutoModelForCausalLM, {}
+    if scores or _gives_scores(place):
+        kind, options = transformers.AutoModelForSequenceClassification, {"num_labels": 1}
     try:
         # Said outright: with nothing said, transformers asks on the terminal.
-        return transformers.AutoModelForCausalLM.from_pretrained(
-            place, dtype=_dtype(dtype), trust_remote_code=False
-        )
+        return kind.from_pretrained(place, dtype=_dtype(dtype), trust_remote_code=False, **options)
     except (OSError, ValueError, RuntimeError, UnpicklingError) as error:
         raise AdapterError(f"{place}: the model cannot be loaded: {_first(error)}") from error
+
+
+def _gives_scores(place: str) -> bool:
+    """Say whether a folder holds a model with a head for scores."""
+    file = Path(place) / "config.json"
+    named: Any = read_object(file).get("architectures") if file.is_file() else None
+    return any(str(each).endswith("ForSequenceClassification") for each in named or ())
 
 
 def load_tokenizer(place: str) -> Any:
@@ -87,7 +101,7 @@ def require_base(place: str, provenance: Provenance | None) -> None:
 def attach(
     base: Any,
     folder: Path,
-    config: AdapterConfig,
+    config: AnyConfig,
     tensors: Mapping[str, Tensor],
     *,
     trainable: bool,
@@ -99,20 +113,36 @@ def attach(
     """
     peft, weights = _library("peft"), _library("safetensors.torch")
     what = f"{folder} does not fit {base.config.name_or_path}"
-    arguments = config.arguments(gate.modules(tensors))
+    wanted = _peft_config(config, tensors, inference_mode=not trainable)
     # PEFT reads names that transformers is about to drop, and says so on each call.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
+        # BOFT looks for a CUDA compiler, and goes on without; AdaLoRA's ranks look like LoRA's.
+        for said in ("Failed to load the CUDA", "Setting boft_n_butterfly", ".*rank_pattern keys"):
+            warnings.filterwarnings("ignore", said)
+        # LN tuning adapts no linear layer, whose sizes PEFT would know.
+        warnings.filterwarnings("ignore", "Unsupported layer type")
         try:
-            model = peft.get_peft_model(
-                base, peft.LoraConfig(**arguments, inference_mode=not trainable)
-            )
+            model = peft.get_peft_model(base, wanted)
         except ValueError as error:
             raise AdapterError(f"{what}: {_first(error)}") from error
-        wanted = peft.get_peft_model_state_dict(model, save_embedding_layers=False)
-        _require_same(wanted, tensors, what)
+        places = peft.get_peft_model_state_dict(model, save_embedding_layers=False)
+        _require_same(places, tensors, what)
         peft.set_peft_model_state_dict(model, weights.load_file(folder / gate.WEIGHTS))
     return model.train(trainable)
+
+
+def _peft_config(config: AnyConfig, tensors: Mapping[str, Tensor], *, inference_mode: bool) -> Any:
+    if isinstance(config, BottleneckConfig):
+        tuner: Any = import_module("tunekit.adapters.bottleneck.tuner")
+        return tuner.peft_config(**config.arguments(), inference_mode=inference_mode)
+    peft = _library("peft")
+    if isinstance(config, PeftTypeConfig):
+        modules = sorted(layers(tensors.values(), config))
+        kind = getattr(peft, config.config)
+        return kind(**config.arguments(modules), inference_mode=inference_mode)
+    arguments = config.arguments(gate.modules(tensors))
+    return peft.LoraConfig(**arguments, inference_mode=inference_mode)
 
 
 def _require_same(wanted: Mapping[str, Any], found: Mapping[str, Tensor], what: str) -> None:

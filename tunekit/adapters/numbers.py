@@ -23,6 +23,12 @@ _EXPONENT = {
     "F16": (2, _with(0x7C), _EVERY),
 }
 FLOATS = frozenset(_EXPONENT)
+_ONE = {
+    "F64": b"\0\0\0\0\0\0\xf0\x3f",
+    "F32": b"\0\0\x80\x3f",
+    "BF16": b"\x80\x3f",
+    "F16": b"\0\x3c",
+}
 
 
 def is_finite(file: Path, tensor: Tensor) -> bool:
@@ -36,6 +42,14 @@ def is_finite(file: Path, tensor: Tensor) -> bool:
 def is_zero(file: Path, tensor: Tensor) -> bool:
     """Say whether every number is zero, of either sign."""
     return not any(block.strip(b"\0\x80") for block in blocks(file, tensor))
+
+
+def is_one(file: Path, tensor: Tensor) -> bool:
+    """Say whether every number is one; false for types other than `FLOATS`."""
+    one = _ONE.get(tensor.dtype)
+    if one is None:
+        return False
+    return all(block == one * (len(block) // len(one)) for block in blocks(file, tensor))
 
 
 def _special(block: bytes, size: int, last: bytes, before: bytes) -> bool:

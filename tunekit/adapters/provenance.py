@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from typing_extensions import Self
 
 from tunekit.adapters import gate, origin
-from tunekit.adapters.config import read_config
+from tunekit.adapters.configs import read_any
 from tunekit.errors import AdapterError
 from tunekit.files import write_atomic
 
@@ -100,6 +100,6 @@ def _fingerprint(folder: Path, base_model: str) -> str | None:
     base = origin.find(base_model)
     config = folder / gate.CONFIG
     if base is None and config.exists():
-        named = read_config(config).base_model_name_or_path
+        named = read_any(config).base_model_name_or_path
         base = origin.find(named) if named else None
     return origin.fingerprint(base) if base else None

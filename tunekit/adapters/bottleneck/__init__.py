@@ -1,0 +1,1 @@
+"""Bottleneck adapters: small networks behind the sub-layers of each block."""
