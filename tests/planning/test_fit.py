@@ -40,7 +40,7 @@ def numbers(plan: Plan) -> dict[str, float]:
 
 def test_a_plan_tells_memory_and_time_with_their_reasons() -> None:
     plan = planned(SMOL, CPU)
-    memory, time = plan.estimates
+    memory, time, _ = plan.estimates
     assert (memory.name, memory.unit, time.name, time.unit) == ("memory", "GB", "time", "min")
     assert "weights 0.54" in memory.reason
     assert "fits into 25.8 GB" in memory.reason
@@ -109,7 +109,7 @@ def test_native_settings_count_too() -> None:
 
 def test_of_an_unknown_model_nothing_is_estimated() -> None:
     plan = planned(UNKNOWN, H100)
-    assert plan.estimates == ()
+    assert not {"memory", "time"} & numbers(plan).keys()
     assert plan.warnings == ()
 
 

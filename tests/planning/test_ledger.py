@@ -50,7 +50,7 @@ def test_taking_an_automatic_value_lists_it() -> None:
 
 
 def test_adapting_lists_both_values_and_equal_ones_not_at_all() -> None:
-    ledger = Ledger(a_spec())
+    ledger = Ledger(a_spec(training={"warmup_ratio": 0.03}))
     assert ledger.adapt("training.warmup_ratio", 9, "in steps") == 9
     assert ledger.adapt("training.seed", 42, "the same") == 42
     plan = ledger.close({}, backend="acme")

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tunekit.planning.shape import GROUPS, Shape, adapted
+from tunekit.planning import bottleneck
+from tunekit.planning.shape import GROUPS, Shape
 from tunekit.planning.stack import Stack
-from tunekit.spec.methods import Full, LoRA, QLoRA
+from tunekit.planning.trained import layers
+from tunekit.spec.methods import IA3, AdaLoRA, AnyMethod, Bottleneck, Full, LNTuning, QLoRA, VeRA
 
-Method = Full | LoRA | QLoRA
+Method = AnyMethod
 TILE_ROWS, TILE_COLUMNS = 4096, 32768
 """Tokens and words whose logits TRL's loss computes at once."""
 
@@ -81,12 +83,32 @@ def per_layer(size: Shape, step: Step, stack: Stack) -> float:
     """Give the bytes that one layer keeps."""
     full = isinstance(step.method, Full)
     # Both norms keep their input in float32, and where they are trained what they scale.
-    norms = 2 * (4 + (stack.master if full else 0)) * size.h
+    scaled = isinstance(step.method, (Full, LNTuning))
+    norms = 2 * (4 + (stack.master if scaled else 0)) * size.h
     attention = 4 * step.width * size.q
     mlp = 3 * step.width * size.i
     inputs = _of_trained(size, step, stack) if full else _of_adapters(size, step, stack)
     mask = step.width * step.pairs * stack.masks
-    return (norms + attention + mlp + inputs) * step.tokens + mask
+    return (norms + attention + mlp + inputs) * step.tokens + mask + _matrices(size, step)
+
+
+_MADE = {"loha": 1, "lokr": 2, "boft": 3}
+"""Matrices of the size of a layer that PEFT makes in each forward pass, and keeps."""
+
+
+def _matrices(size: Shape, step: Step) -> float:
+    """Count what a method keeps of one layer whatever the number of tokens."""
+    number = _MADE.get(step.method.type, 0)
+    return 4.0 * number * sum(a * b for _, (a, b) in layers(size, step.method))
+
+
+def _rank(step: Step) -> int:
+    """Give the width inside of the adapters."""
+    if isinstance(step.method, VeRA):
+        return step.method.rank
+    if isinstance(step.method, AdaLoRA):
+        return step.method.initial_rank or 3 * step.rank // 2
+    return step.rank if step.method.type in ("lora", "qlora", "peft") else 0
 
 
 def _of_trained(size: Shape, step: Step, stack: Stack) -> float:
@@ -99,17 +121,23 @@ def _of_trained(size: Shape, step: Step, stack: Stack) -> float:
 def _of_adapters(size: Shape, step: Step, stack: Stack) -> float:
     """Count the inputs of adapters, per token: shared, or a copy each where widths differ."""
     method = step.method
-    assert not isinstance(method, Full)
-    targets = adapted(method.target_modules)
+    found_layers = dict(layers(size, method))
+    if isinstance(method, IA3):
+        # What is scaled, each layer's output.
+        return float(step.width * sum(outputs for _, outputs in found_layers.values()))
+    if isinstance(method, Bottleneck):
+        return bottleneck.kept(size, method, step.width if stack.autocast else stack.adapter)
+    targets = found_layers.keys()
     widths = (size.h, size.q, size.h, size.i)
-    copied = stack.adapter != step.width or method.dropout > 0
+    dropout = float(getattr(method, "dropout", 0.0))
+    copied = stack.adapter != step.width or dropout > 0
     width = step.width if stack.autocast else stack.adapter
     waits = _is_int8(method) or (stack.keeps_inputs and isinstance(method, QLoRA))
-    found: float = step.rank * len(targets) * width
+    found: float = _rank(step) * len(targets) * width
     for group, inner in zip(GROUPS, widths, strict=True):
         number = len(targets & set(group))
         if number and copied:
-            found += number * inner * (width + (method.dropout > 0))
+            found += number * inner * (width + (dropout > 0))
         # The output of attention is kept by attention already.
         if group is not GROUPS[1] and (waits or (number and not copied)):
             found += step.width * inner

@@ -79,10 +79,11 @@ def _changes(step: Step) -> Iterator[tuple[str, Step]]:
         half = replace(step, tokens=step.tokens // 2)
         yield f"training.max_length={row // 2}", half
     if isinstance(step.method, Full):
-        yield "method=lora", replace(step, method=LoRA())
+        yield "method=lora", replace(step, method=LoRA(), rank=step.rank or 16)
     if not isinstance(step.method, QLoRA):
-        targets = "all-linear" if isinstance(step.method, Full) else step.method.target_modules
-        yield "method=qlora", replace(step, method=QLoRA(target_modules=targets))
+        targets = step.method.target_modules if isinstance(step.method, LoRA) else "all-linear"
+        smaller = replace(step, method=QLoRA(target_modules=targets), rank=step.rank or 16)
+        yield "method=qlora", smaller
     elif step.method.quantization == "int8":
         nf4 = step.method.model_copy(update={"quantization": "nf4", "double_quantization": True})
         yield "method.quantization=nf4", replace(step, method=nf4)

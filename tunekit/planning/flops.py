@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tunekit.planning.activations import Method
-from tunekit.planning.memory import trainable
 from tunekit.planning.shape import Shape
+from tunekit.planning.trained import trained as learning
 from tunekit.spec.methods import Full
 
 
@@ -27,8 +27,12 @@ def per_token(
     """
     seen = 2 * size.layers * size.q * length
     forward = 2 * size.multiplied + seen
-    if isinstance(method, Full):
+    if isinstance(method, Full) and method.last_layers is None:
         trained = 3 * forward
+    elif isinstance(method, Full):
+        # Nothing goes back through the blocks before.
+        learn, share = learning(size, method, rank=rank), (method.last_layers or 0) / size.layers
+        trained = forward + 4 * learn + 2 * size.head + 2 * seen * share
     else:
-        trained = 4 * size.multiplied + 6 * trainable(size, method, rank=rank) + 3 * seen
+        trained = 4 * size.multiplied + 6 * learning(size, method, rank=rank) + 3 * seen
     return trained + forward * (checkpointing + reference)

@@ -3,44 +3,32 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from tunekit.models import Model
-from tunekit.planning.plan import Change
+from tunekit.planning import rates
+from tunekit.planning.plan import Change, Estimate
 from tunekit.spec.finetune import FineTune
-from tunekit.spec.methods import Full
-from tunekit.spec.objectives import SFT
 
 ALPHA = 32
 """The alpha that the rates for adapters assume; a rate acts through rate x alpha."""
-SHORT = 100
-"""Optimizer steps below which a run counts as short."""
+USUAL = 20_000
+"""Sequences of the shortest run whose published rate the rules meet (PEFT's comparison)."""
+LONGEST = 32
+"""How many times shorter a run may be and count as such: the range of the law below."""
+HIGHEST = 0.1
 
 _EXPONENTS = {"llama": 0.781, "qwen": 0.0775}
 _OTHER = 0.4
 
 REGRET = "Schulman 2025, LoRA Without Regret"
 _RULE = f"{REGRET}; tinker-cookbook"
-_FULL = "alignment-handbook; arXiv 2310.16944"
-_DPO_FULL = "alignment-handbook; arXiv 2405.14734"
-_DPO_LORA = "tinker-cookbook; alignment-handbook"
-
-
-# The papers of SimPO and ORPO train all weights; an adapter takes ten times their rate.
-_SIMPO = "arXiv 2405.14734"
-_ORPO = "arXiv 2403.07691; xfactlab/orpo; alignment-handbook"
-_TENFOLD = f"x 10 for an adapter: {REGRET}"
-
-_ROWS: dict[tuple[str, bool], tuple[tuple[tuple[float, float], ...], str]] = {
-    ("sft", True): (((1e9, 5e-5), (5e9, 2e-5), (2e10, 1e-5), (math.inf, 5e-6)), _FULL),
-    ("dpo", True): (((5e9, 1e-6), (math.inf, 5e-7)), _DPO_FULL),
-    ("dpo", False): (((2e10, 1e-5), (math.inf, 5e-6)), _DPO_LORA),
-    ("simpo", True): (((5e9, 1e-6), (2e10, 5e-7), (math.inf, 3e-7)), _SIMPO),
-    ("simpo", False): (((5e9, 1e-5), (2e10, 5e-6), (math.inf, 3e-6)), f"{_SIMPO}; {_TENFOLD}"),
-    ("orpo", True): (((5e9, 8e-6), (math.inf, 5e-6)), _ORPO),
-    ("orpo", False): (((5e9, 8e-5), (math.inf, 5e-5)), f"{_ORPO}; {_TENFOLD}"),
-}
-"""By objective and whether all weights are trained: the rate up to a number of parameters."""
+_HORIZON = 0.32
+_HORIZON_SOURCE = "arXiv 2409.19913"
+_IMITATED = 1e-4
+"""The rate of a LoRA beside which those of other objectives stand, at 7 to 14 billion."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +39,60 @@ class Rate:
     reason: str
     source: str
 
+    def times(self, factor: float, why: str) -> Rate:
+        """Multiply, and say why."""
+        return Rate(self.value * factor, f"{self.reason}; {why}", self.source)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the update of an adapter is multiplied with."""
+
+    alpha: float
+    rank: int
+    rslora: bool = False
+
+    @property
+    def effect(self) -> float:
+        """Give s x r / 32, by which a rate counts; s is alpha / r, with rsLoRA alpha / sqrt(r).
+
+        To first order Adam moves the weights by rate x s x r, since B is zero at the start.
+        """
+        return self.alpha * (math.sqrt(self.rank) if self.rslora else 1) / ALPHA
+
+    @property
+    def remedy(self) -> str:
+        """Say what a rate for alpha 32 is multiplied with."""
+        said = [] if self.alpha == ALPHA else [f"x {ALPHA}/{self.alpha:g}"]
+        why = [] if self.alpha == ALPHA else [f"alpha is {self.alpha:g} and not {ALPHA}"]
+        if self.rslora:
+            said.append(f"/ sqrt({self.rank})")
+            why.append("rsLoRA divides by the root of the rank")
+        return f"{' '.join(said)}, since {' and '.join(why)}"
+
+
+def scale(method: Any, value: Callable[[str], Any]) -> Scale | None:
+    """Read the scale of a low-rank adapter; None for other methods, and while it is open.
+
+    Args:
+        method: of a spec.
+        value: gives a field of the spec with its automatic value.
+    """
+    if method.type in ("lora", "qlora", "adalora"):
+        alpha, rank = value("method.alpha"), value("method.rank")
+        rslora = bool(getattr(method, "use_rslora", False))
+    elif method.type == "peft" and method.config["peft_type"] == "LORA":
+        alpha, rank = method.config.get("lora_alpha", 8), method.config.get("r", 8)
+        rslora = bool(method.config.get("use_rslora", False))
+    else:
+        return None
+    if isinstance(alpha, str) or isinstance(rank, str):
+        return None
+    return Scale(float(alpha), int(rank), rslora)
+
 
 def learning_rate(
-    spec: FineTune, model: Model, *, batch: int, steps: int, alpha: float | None
+    spec: FineTune, model: Model, *, batch: int, steps: int, scale: Scale | None
 ) -> Change:
     """Choose the peak learning rate.
 
@@ -62,41 +101,104 @@ def learning_rate(
         model: family, hidden size and parameters; where unknown, a middle size is taken and said.
         batch: sequences per optimizer step.
         steps: optimizer steps of the run.
-        alpha: of the adapter; None without one.
+        scale: of a low-rank adapter; None for other methods.
     """
-    rate = _table(spec, model) if _by_table(spec) else _rule(model, batch=batch, steps=steps)
-    reason, value = rate.reason, rate.value
-    if alpha is not None and alpha != ALPHA:
-        # To first order Adam moves the weights by rate x alpha, whatever the rank.
-        value = min(0.1, value * ALPHA / alpha)
-        reason += f"; x {ALPHA}/{alpha:g}, since alpha is {alpha:g} and not {ALPHA}"
+    method: Any = spec.method
+    if method.type == "full":
+        rate = _table(spec, model, full=True)
+    elif own := rates.own(method):
+        rate = _own(spec, model, own)
+    elif spec.objective.type == "sft":
+        rate = _rule(model, batch=batch)
+    else:
+        rate = _table(spec, model, full=False)
+    rate = _bounded(_horizon(rate, spec, sequences=batch * steps), spec, model)
+    rate = _adjusted(rate, method, scale)
     return Change(
         field="training.learning_rate",
         outcome="auto",
-        asked="auto",
-        used=float(f"{value:.1e}"),
-        reason=reason,
+        asked=spec.training.learning_rate,
+        used=float(f"{min(HIGHEST, rate.value):.1e}"),
+        reason=rate.reason,
         source=rate.source,
     )
 
 
-def _by_table(spec: FineTune) -> bool:
-    return isinstance(spec.method, Full) or not isinstance(spec.objective, SFT)
+def effective(rate: float, scale: Scale) -> Estimate:
+    """Give what a rate comes to at alpha 32, by which rates can be compared."""
+    return Estimate(
+        name="effective rate",
+        value=float(f"{rate * scale.effect:.1e}"),
+        unit=f"at alpha {ALPHA}",
+        reason=f"learning_rate x {_effect(scale)}; an adapter learns by rate x alpha",
+    )
 
 
-def _rule(model: Model, *, batch: int, steps: int) -> Rate:
-    """Give the rate of SFT with an adapter."""
+def _effect(scale: Scale) -> str:
+    return f"{scale.alpha:g}" + (f" x sqrt({scale.rank})" if scale.rslora else "") + f"/{ALPHA}"
+
+
+def _adjusted(rate: Rate, method: Any, scale: Scale | None) -> Rate:
+    """Take account of the scale of the adapter, and of a second rate."""
+    if scale is not None and scale.effect != 1:
+        rate = rate.times(1 / scale.effect, scale.remedy)
+    own = rates.own(method)
+    if own is not None and own.scale is not None:
+        factor = own.scale / _usual_scale(method)
+        rate = rate.times(factor, f"x {factor:.3g}, since alpha / rank is not {own.scale:g}")
+    if (getattr(method, "lr_ratio", None) or 1) > 1:
+        rate = rate.times(0.5, "x 0.5 beside a higher rate for B (PEFT, create_loraplus_optimizer)")
+    return rate
+
+
+def _usual_scale(method: Any) -> float:
+    """Give alpha / rank of a LoHa or LoKr."""
+    if method.type != "peft":
+        return float(method.alpha / method.rank)
+    return float(method.config.get("alpha", 8) / method.config.get("r", 8))
+
+
+def _rule(model: Model, *, batch: int) -> Rate:
+    """Give the rate of SFT with a low-rank adapter."""
     hidden, exponent = model.hidden_size or 2000, _exponent(model.family)
     value = 5e-4 * (2000 / hidden) ** exponent * math.sqrt(min(batch, 128) / 128)
     reason = f"5e-4 x (2000/{hidden})^{exponent:g} x sqrt({min(batch, 128)}/128)"
-    if steps < SHORT:
-        value *= 1.5
-        reason += f" x 1.5 for only {steps} steps"
-    bounded = min(max(value, 2e-5), 5e-4)
-    if bounded != value:
-        reason += f" is {value:.1e}, kept between 2e-5 and 5e-4"
     size = "" if model.hidden_size else ", hidden size unknown, taken as 2000"
-    return Rate(bounded, f"{reason} ({_family(model.family)}{size})", _RULE)
+    return Rate(value, f"{reason} ({_family(model.family)}{size})", _RULE)
+
+
+def _horizon(rate: Rate, spec: FineTune, *, sequences: int) -> Rate:
+    """Raise the rate of a short run: the best one falls with the data's 0.32th power.
+
+    Bjorck et al. 2025, arXiv 2409.19913, for pretraining over a range of 32; carried over here.
+    """
+    if sequences >= USUAL or spec.objective.type == "grpo":
+        return rate
+    factor = min(USUAL / max(1, sequences), LONGEST) ** _HORIZON
+    why = f"x {factor:.2g} for only {sequences:,} sequences in all"
+    longer = rate.times(factor, why)
+    return Rate(longer.value, longer.reason, f"{rate.source}; {_HORIZON_SOURCE}")
+
+
+def _bounded(rate: Rate, spec: FineTune, model: Model) -> Rate:
+    """Keep a rate where such rates have been seen to train."""
+    low, high = _bounds(spec, model)
+    bounded = min(max(rate.value, low), high)
+    if bounded == rate.value:
+        return rate
+    why = f"is {rate.value:.1e}, kept between {low:g} and {high:g}"
+    return Rate(bounded, f"{rate.reason} {why}", rate.source)
+
+
+def _bounds(spec: FineTune, model: Model) -> tuple[float, float]:
+    method, objective = spec.method.type, spec.objective.type
+    if objective == "kto" and method in ("full", "lora", "qlora"):
+        # TRL's page on KTO: not outside of these, with an adapter neither.
+        return 5e-7, 5e-6
+    if method in ("lora", "qlora") and objective == "sft":
+        # In tinker-cookbook's sweep 1e-3 was best for small models; 3e-3 diverged for most.
+        return 2e-5, 1e-3 if (model.parameters or 8e9) <= 5e9 else 5e-4
+    return 0.0, HIGHEST
 
 
 def _exponent(family: str | None) -> float:
@@ -110,14 +212,24 @@ def _family(family: str | None) -> str:
     return f"{family} family" if _exponent(family) != _OTHER else f"{family}: no rule of its own"
 
 
-def _table(spec: FineTune, model: Model) -> Rate:
+def _table(spec: FineTune, model: Model, *, full: bool) -> Rate:
     """Give the rate of full fine-tuning, or of preferences, by the size of the model."""
-    full = isinstance(spec.method, Full)
-    rows, source = _ROWS[spec.objective.type, full]
-    parameters = model.parameters or 8e9
-    value = next(rate for limit, rate in rows if parameters <= limit)
-    size = f"{parameters / 1e9:.2g} billion parameters"
+    row = (rates.FULL if full else rates.ADAPTER)[spec.objective.type]
+    value, guessed = row.at(model.parameters or 8e9)
+    size = f"{(model.parameters or 8e9) / 1e9:.2g} billion parameters"
     size += "" if model.parameters else " (taken, the size is unknown)"
-    objective, method = type(spec.objective).__name__, "all weights" if full else "an adapter"
-    what = f"{value:g} is usual for {objective} of {method} at {size}"
-    return Rate(value, what + ("" if full else f" and alpha {ALPHA}"), source)
+    what = "all weights" if full else "an adapter"
+    usual = "extrapolated" if guessed else "usual"
+    reason = f"{value:g} is {usual} for {type(spec.objective).__name__} of {what} at {size}"
+    return Rate(value, reason + ("" if full else f" and alpha {ALPHA}"), row.source)
+
+
+def _own(spec: FineTune, model: Model, own: rates.Own) -> Rate:
+    """Give the rate of a method that is no LoRA; for another objective scaled as LoRA's is."""
+    rate = Rate(own.rate, f"{own.rate:g} for {type(spec.method).__name__}: {own.why}", own.source)
+    row = rates.ADAPTER.get(spec.objective.type)
+    if row is None:
+        return rate
+    factor = row.at(model.parameters or 8e9)[0] / _IMITATED
+    name = type(spec.objective).__name__
+    return rate.times(factor, f"x {factor:g} for {name}, as with LoRA; extrapolated")

@@ -8,6 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from tunekit.data.profile import Profile
+from tunekit.planning import serving
+from tunekit.planning.learning_rate import effective, scale
 from tunekit.planning.plan import Change, Estimate, Plan
 from tunekit.spec.finetune import Data, FineTune
 
@@ -29,6 +31,7 @@ class Ledger:
         self._set = {path for path, _ in _leaves(spec, only_set=True)}
         self._resolved = dict(resolved or {})
         self._changes: list[Change] = []
+        self._sweeps = False
 
     def value(self, field: str) -> Any:
         """Look at a field, automatic values resolved, without accounting for it."""
@@ -74,14 +77,21 @@ class Ledger:
                 Change(field=leaf, outcome=outcome, asked=asked, used=used, reason=reason)
             )
 
-    def refuse_value(self, field: str, asked: Any, reason: str) -> None:
+    def refuse_value(self, field: str, asked: Any, reason: str, *, used: Any = None) -> None:
         """Refuse the value of a field that was taken: it is one this backend cannot honour here."""
         self._changes = [change for change in self._changes if change.field != field]
-        self._changes.append(Change(field=field, outcome="unsupported", asked=asked, reason=reason))
+        self._changes.append(
+            Change(field=field, outcome="unsupported", asked=asked, used=used, reason=reason)
+        )
 
     def hold(self, field: str) -> None:
         """Account for a field that tunekit itself carries out, on every backend alike."""
         self._close_field(field)
+
+    def sweeps(self) -> bool:
+        """Say whether the rate is to be the best of short runs, which the caller then makes."""
+        self._sweeps = True
+        return self._spec.training.learning_rate == "sweep"
 
     def note(self, change: Change) -> None:
         """List a change that concerns no field, or one more step of a field that was taken."""
@@ -98,7 +108,16 @@ class Ledger:
     ) -> Plan:
         """Make the plan; whatever was not mentioned is refused."""
         for field in list(self._open):
-            self.refuse(field, f"{backend} does not know this field")
+            # Where nothing is wished for, nothing is refused.
+            if field in self._set or self.value(field) is not None:
+                self.refuse(field, f"{backend} does not know this field")
+        if not self._sweeps and self._spec.training.learning_rate == "sweep":
+            reason = f"{backend} makes no short runs to compare; {_LEFT_OPEN}"
+            used = self.value("training.learning_rate")
+            self.refuse_value("training.learning_rate", "sweep", reason, used=used)
+        refused = serving.refusal(self._spec, self.value, request.get("peft"))
+        if refused is not None:
+            self.note(refused)
 
         return Plan(
             backend=backend,
@@ -106,9 +125,20 @@ class Ledger:
             summary=_summary(self._spec, data),
             request=request,
             changes=tuple(sorted(self._changes, key=lambda change: _ORDER[change.outcome])),
-            estimates=tuple(estimates),
+            estimates=(*estimates, *self._effective()),
             warnings=tuple(warnings),
         )
+
+    def _effective(self) -> Iterator[Estimate]:
+        """Say what the rate comes to at the alpha that rates are compared at."""
+        found = scale(self._spec.method, self.value)
+        rate = self.value("training.learning_rate")
+        imposed = any(
+            change.field == "method.alpha" and change.outcome in ("dropped", "unsupported")
+            for change in self._changes
+        )
+        if found is not None and isinstance(rate, float) and not imposed:
+            yield effective(rate, found)
 
     def _close_field(self, field: str) -> list[str]:
         """Close a leaf, or every leaf below a group such as `evaluation`."""
@@ -118,6 +148,7 @@ class Ledger:
         return leaves
 
 
+_LEFT_OPEN = "write a rate, leave it at auto, or find one with backend: local"
 _ORDER = {"unsupported": 0, "adapted": 1, "dropped": 2, "auto": 3}
 
 

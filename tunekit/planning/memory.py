@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from tunekit.planning.activations import Method, Step, kept, loss, passing
-from tunekit.planning.shape import Shape, rank_parameters
+from tunekit.planning.activations import Step, kept, loss, passing
+from tunekit.planning.shape import Shape
 from tunekit.planning.stack import Stack
-from tunekit.spec.methods import Full, LoRA
+from tunekit.planning.trained import layers, trained
+from tunekit.spec.methods import BOFT, Full, QLoRA
 
 MARGIN = 1.1
 """Room to leave: nine of ten published measurements lie within it."""
 
-_BITS = {"int8": 8.0, "nf4": 4.5, "nf4 twice": 4 + 8 / 64 + 32 / (64 * 256)}
+_TWICE = 4 + 8 / 64 + 32 / (64 * 256)
+_BITS = {"int8": 8.0, "nf4": 4.5, "fp4": 4.5, "nf4 twice": _TWICE, "fp4 twice": _TWICE}
 """Bits per quantized weight with its scales; the last as counted in arXiv 2305.14314."""
 
 
@@ -51,31 +53,35 @@ def estimate(size: Shape, step: Step, stack: Stack) -> Memory:
     The weights and Adam's states are always there. Activations grow to the loss; then gradients
     take their place, layer by layer, so the larger of the two counts.
     """
-    trained = trainable(size, step.method, rank=step.rank)
+    learn = trained(size, step.method, rank=step.rank)
     full = isinstance(step.method, Full)
     backward = passing(size, step, stack)
     activations = kept(size, step, stack) + backward
     logits = max(0.0, loss(size, step, stack) - backward)
     moving = activations + logits
-    gradients: float = trained * (stack.master if full else stack.adapter)
+    gradients: float = learn * (stack.master if full else stack.adapter)
     if not step.accumulates:
-        gradients = max(gradients - int(moving), size.head * stack.master if full else 0)
+        gradients = max(gradients - int(moving), min(learn, size.head) * stack.master * full)
     return Memory(
         weights=_weights(size, step, stack),
-        adapters=0 if full else trained * stack.adapter,
+        adapters=_beside(size, step) + (0 if full else learn * stack.adapter),
         gradients=gradients,
-        optimizer=trained * stack.moments,
+        optimizer=learn * stack.moments,
         activations=activations,
         logits=logits,
         context=stack.context + stack.spread * moving + stack.holes * logits,
     )
 
 
-def trainable(size: Shape, method: Method, *, rank: int) -> int:
-    """Count the weights that learn."""
-    if isinstance(method, Full):
-        return size.parameters
-    return rank * rank_parameters(size, method.target_modules)
+def _beside(size: Shape, step: Step) -> float:
+    """Give the bytes of what an adapter holds beside its weights.
+
+    PEFT's BOFT has a permutation of each layer's inputs as a float32 matrix.
+    """
+    if not isinstance(step.method, BOFT):
+        return 0
+    factors = step.method.butterfly_factors
+    return 4.0 * factors * size.layers * sum(a * a for _, (a, _) in layers(size, step.method))
 
 
 def _weights(size: Shape, step: Step, stack: Stack) -> float:
@@ -84,7 +90,7 @@ def _weights(size: Shape, step: Step, stack: Stack) -> float:
         cast = stack.autocast and stack.master != width
         models = 2 if step.reference else 1
         return models * stack.master * size.parameters + width * size.multiplied * cast
-    if isinstance(method, LoRA):
+    if not isinstance(method, QLoRA):
         return width * size.parameters
     twice = " twice" if method.quantization == "nf4" and method.double_quantization else ""
     quantized = size.linear * _BITS[method.quantization + twice] / 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tunekit.spec.methods import Full, LoRA, QLoRA
+from tunekit.spec.methods import AnyMethod, Full, QLoRA
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ CPU = Stack(
 three, and the context, are from runs of the worker with glibc (benchmarks/memory.py)."""
 
 
-def local(method: Full | LoRA | QLoRA, *, device: str, dtype: str) -> Stack:
+def local(method: AnyMethod, *, device: str, dtype: str) -> Stack:
     """Describe the local backend: TRL and PEFT as its request sets them."""
     base = CUDA if device == "cuda" else CPU
     autocast = dtype == "bfloat16" and (isinstance(method, Full) or device == "cuda")

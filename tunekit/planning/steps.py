@@ -9,7 +9,7 @@ from typing import Any
 from tunekit.data.issues import Issue
 from tunekit.data.profile import Profile
 from tunekit.data.quality.catalogue import severity
-from tunekit.planning.defaults import FEWEST_STEPS
+from tunekit.planning.picks import FEWEST_STEPS
 from tunekit.planning.plan import Plan
 from tunekit.spec.finetune import FineTune
 
