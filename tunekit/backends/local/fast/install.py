@@ -1,0 +1,177 @@
+"""Put our passes in the place where TRL's trainers ask a model for log-probabilities.
+
+TRL calls `model(**batch, labels=labels, fused_lm_head=True)` and computes every loss and figure of
+its logs from what comes back, for SFT as for preferences. Such a call is answered here; every other
+call, of an evaluation or a generation, goes where it went before.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from trl.trainer.utils import FusedCausalLMOutput
+
+from tunekit.backends.local.fast.compiled import Uncompiled
+from tunekit.backends.local.fast.memory import Memory
+from tunekit.backends.local.fast.modules import ADAPTER, is_adapted
+from tunekit.backends.local.fast.native import Native
+from tunekit.backends.local.fast.network import Network
+from tunekit.backends.local.fast.operations import Operations, Scores
+from tunekit.backends.local.fast.reading import read
+from tunekit.backends.local.fast.stream import IGNORED, Row, join
+from tunekit.backends.local.fast.unsuited import Unsuited
+from tunekit.backends.local.kernels import OBJECTIVES
+from tunekit.errors import SpecError
+
+_READ = {"input_ids", "attention_mask", "position_ids", "labels", "use_cache"}
+_TOLD_AGAIN = {"cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k", "seq_idx"}
+"""What TRL's collator says of joined rows and `position_ids` says too."""
+
+
+def install(trainer: Any, request: dict[str, Any]) -> Iterator[str]:
+    """Let a trainer's model be computed by our passes where they know how; say which it is.
+
+    Raises:
+        SpecError: `kernels="fast"` was asked for and cannot be had.
+    """
+    wanted = request.get("kernels", "reference")
+    if wanted == "reference":
+        return
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    recompute = bool(request["trainer"]["gradient_checkpointing"])
+    try:
+        _check(request, model)
+        run, notes = _operations(model)
+        network = read(model, run, recompute=recompute)
+    except Unsuited as why:
+        if wanted == "fast":
+            raise SpecError(
+                f"backend.kernels: fast does not train this model: {why}; "
+                "leave kernels at auto, or ask for reference"
+            ) from None
+        yield f"kernels: reference, since {why}"
+        return
+    answer(model, network)
+    yield f"kernels: fast{notes}"
+
+
+def answer(model: Any, network: Network) -> None:
+    """Answer a PEFT model's calls for log-probabilities from a network read from it."""
+    base = model.get_base_model()
+    before: Callable[..., Any] = base.forward
+    ours = _Answers(base, network)
+
+    @functools.wraps(before)
+    def forward(*args: Any, fused_lm_head: bool = False, **kwargs: Any) -> Any:
+        if not fused_lm_head:
+            return before(*args, **kwargs)
+        found = None if args else ours(kwargs)
+        return before(*args, fused_lm_head=True, **kwargs) if found is None else found
+
+    base.forward = forward
+
+
+class _Answers:
+    """Answers calls, or gives None for one that it does not understand."""
+
+    def __init__(self, base: Any, network: Network) -> None:
+        self.base, self.network = base, network
+        self.layer = next(module for module in base.modules() if is_adapted(module))
+        self.reference = Memory()
+
+    def __call__(self, call: dict[str, Any]) -> FusedCausalLMOutput | None:
+        # PEFT passes on every argument that its own forward has, given or not.
+        call = {name: value for name, value in call.items() if value is not None}
+        labels = call.get("labels")
+        known = _READ | _TOLD_AGAIN
+        if labels is None or call.get("input_ids") is None or not call.keys() <= known:
+            return None
+        if self.layer.merged or list(self.layer.active_adapters) != [ADAPTER]:
+            return None
+        mask = labels[:, 1:] != IGNORED
+        batch = rows(
+            call["input_ids"], labels, call.get("attention_mask"), call.get("position_ids")
+        )
+        if not 0 < sum(row.counted for row in batch) == int(mask.sum()):
+            return None
+        with torch.autocast(labels.device.type, enabled=False):
+            scores = self._scores(batch, labels.device)
+        return _output(scores, mask)
+
+    def _scores(self, batch: list[Row], device: torch.device) -> Scores:
+        if not self.layer.disable_adapters:
+            training = bool(self.base.training)
+            stream = join(batch, share=not (training and self.network.drops), device=device)
+            return self.network.log_probs(stream, training=training)
+
+        def compute() -> Tensor:
+            stream = join(batch, share=True, device=device)
+            return self.network.log_probs(stream, adapted=False).log_probs
+
+        return Scores(self.reference.get(batch, compute))
+
+
+def rows(
+    tokens: Tensor, labels: Tensor, attention_mask: Tensor | None, position_ids: Tensor | None
+) -> list[Row]:
+    """Take a batch of TRL's apart: padded rows, or rows joined in one with positions from 0 on."""
+    found: list[Row] = []
+    for n, (ids, marks) in enumerate(zip(tokens, labels, strict=True)):
+        if attention_mask is not None:
+            there = attention_mask[n].bool()
+            found.append(_row(ids[there], marks[there]))
+        elif position_ids is not None:
+            place = position_ids[n if len(position_ids) > 1 else 0]
+            starts = cast("list[int]", (place == 0).nonzero().flatten().tolist())
+            for start, stop in zip(starts, [*starts[1:], len(ids)], strict=True):
+                found.append(_row(ids[start:stop], marks[start:stop]))
+        else:
+            found.append(_row(ids, marks))
+    return found
+
+
+def _row(tokens: Tensor, labels: Tensor) -> Row:
+    return Row(cast("list[int]", tokens.tolist()), cast("list[int]", labels.tolist()))
+
+
+def _output(scores: Scores, mask: Tensor) -> FusedCausalLMOutput:
+    """Spread figures of labels over the places of the labels in the batch."""
+    fields = {
+        name: None if value is None else _spread(value, mask)
+        for name, value in vars(scores).items()
+    }
+    if fields["is_top1"] is not None:
+        fields["is_top1"] = fields["is_top1"].bool()
+    return FusedCausalLMOutput(**fields, label_mask=mask)
+
+
+def _spread(values: Tensor, mask: Tensor) -> Tensor:
+    return torch.zeros(mask.shape, dtype=values.dtype, device=mask.device).masked_scatter(
+        mask, values
+    )
+
+
+def _check(request: dict[str, Any], model: Any) -> None:
+    objective: str = request["objective"]
+    peft: dict[str, Any] = request["peft"] or {}
+    if objective not in OBJECTIVES:
+        raise Unsuited(f"{objective} is no objective of log-probabilities alone")
+    if peft.get("peft_type") != "LORA" or not hasattr(model, "get_base_model"):
+        raise Unsuited("only LoRA and its like are trained by fast kernels")
+
+
+def _operations(model: Any) -> tuple[Operations, str]:
+    """Choose what runs between the products; say what is missing."""
+    weight = model.get_input_embeddings().weight
+    if weight.device.type != "cpu":
+        return Operations(), ""
+    if weight.dtype not in (torch.float32, torch.bfloat16):
+        raise Unsuited(f"the weights are {weight.dtype}")
+    try:
+        return Native(weight.dtype), ""
+    except Uncompiled as why:
+        return Operations(), f", and slower than it could be: {why}"

@@ -1,0 +1,109 @@
+"""The linear modules of a model: what is frozen, packed or not, and PEFT's adapter on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from tunekit.backends.local.fast import quantized
+from tunekit.backends.local.fast.linear import Adapter, Layer, Projection, room
+from tunekit.backends.local.fast.operations import Operations
+from tunekit.backends.local.fast.unsuited import Unsuited
+from tunekit.backends.local.fast.weights import Dense, Packed, Shelf
+
+ADAPTER = "default"
+"""The name that PEFT gives to the only adapter."""
+_ADAPTED = ("Linear", "Linear4bit", "Linear8bitLt")
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear module as it was found."""
+
+    module: Any
+    adapter: Adapter | None
+
+    @property
+    def layer(self) -> Layer:
+        """What its group has to know."""
+        return Layer(int(self.module.out_features), self.adapter)
+
+
+def is_adapted(module: Any) -> bool:
+    """Say whether a module is one that PEFT has put a LoRA on; its descendants are another kind."""
+    kind: Any = type(cast("object", module))
+    return bool(kind.__module__.startswith("peft.tuners.lora.") and kind.__name__ in _ADAPTED)
+
+
+def read(module: Any) -> Linear:
+    """Read a linear module with or without an adapter.
+
+    Raises:
+        Unsuited: it is another kind of layer, or of adapter.
+    """
+    if is_adapted(module):
+        return Linear(_base(module.get_base_layer()), _adapter(module))
+    return Linear(_base(module), None)
+
+
+def group(
+    linears: Sequence[Linear], run: Operations, shelf: Shelf, *, like: Tensor, number: int
+) -> Projection:
+    """Join modules that read one input."""
+    layers = [linear.layer for linear in linears]
+    modules = [linear.module for linear in linears]
+    base: Dense | Packed
+    if all(type(module) is nn.Linear for module in modules):
+        base = Dense([module.weight for module in modules], room(layers))
+    else:
+        base = Packed(
+            [quantized.unpacker(module, run, like.dtype) for module in modules],
+            [layer.outputs for layer in layers],
+            int(modules[0].in_features),
+            room(layers),
+            like=like,
+            shelf=shelf,
+        )
+    return Projection(base, layers, _bias(modules, like), number=number)
+
+
+def _base(module: Any) -> Any:
+    if type(module) is nn.Linear:
+        return module
+    if quantized.known(module):
+        return module
+    raise Unsuited(f"{type(module).__name__} is no linear layer that is known here")
+
+
+def _adapter(module: Any) -> Adapter | None:
+    """Give the adapter of a layer that PEFT has wrapped."""
+    if list(module.active_adapters) != [ADAPTER] or module.merged:
+        raise Unsuited("another adapter than the one that is trained is active, or it is merged")
+    if ADAPTER not in module.lora_A:
+        return None
+    if module.lora_variant or module.fan_in_fan_out or module.lora_bias.get(ADAPTER):
+        raise Unsuited("the adapter is a variant of LoRA that is more than W + s B A")
+    dropout = module.lora_dropout[ADAPTER]
+    return Adapter(
+        a=module.lora_A[ADAPTER].weight,
+        b=module.lora_B[ADAPTER].weight,
+        scale=float(module.scaling[ADAPTER]),
+        dropout=float(getattr(dropout, "p", 0.0)),
+    )
+
+
+def _bias(modules: Sequence[Any], like: Tensor) -> Tensor | None:
+    """Give the biases of a group in one, zero where a layer has none."""
+    if all(module.bias is None for module in modules):
+        return None
+    parts = [
+        torch.zeros(module.out_features, dtype=like.dtype, device=like.device)
+        if module.bias is None
+        else module.bias.detach().to(like.dtype)
+        for module in modules
+    ]
+    return torch.cat(parts)

@@ -1,0 +1,159 @@
+"""The passes between matrix products, each one kernel of native.c."""
+
+from __future__ import annotations
+
+import ctypes
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from tunekit.backends.local.fast.blocks import Block
+from tunekit.backends.local.fast.compiled import library
+from tunekit.backends.local.fast.operations import Angles, Heads, Norm, Operations, Scores
+
+
+class Native(Operations):
+    """The passes as compiled kernels have them, for a processor and one precision.
+
+    Raises:
+        Uncompiled: there is no compiler, or it fails.
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self._library = library(bfloat16=dtype is torch.bfloat16)
+
+    @override
+    def norm(
+        self, x: Tensor, delta: Tensor | None, norm: Norm, extra: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        rows, columns = x.shape
+        total = x if delta is None else x.new_empty(rows, columns)
+        y = x.new_empty(rows, columns + extra)
+        scale = x.new_empty(rows, dtype=torch.float32)
+        self._call(
+            "norm_forward",
+            *(*_at(x), *_maybe(delta), total, norm.weight, norm.eps, *_at(y), scale),
+            *(rows, columns),
+        )
+        return total, y, scale
+
+    @override
+    def norm_backward(
+        self, dy: Tensor, x: Tensor, norm: Norm, scale: Tensor, rest: Tensor | None
+    ) -> Tensor:
+        rows, columns = x.shape
+        dx = torch.empty_like(x) if rest is None else rest
+        self._call(
+            "norm_backward",
+            *(*_at(dy), *_at(x), norm.weight, scale, *_maybe(rest), *_at(dx)),
+            *(rows, columns),
+        )
+        return dx
+
+    @override
+    def gated(self, both: Tensor, columns: int, extra: int, *, tanh: bool) -> Tensor:
+        out = both.new_empty(both.shape[0], columns + extra)
+        self._call("gated_forward", *_at(both), *_at(out), both.shape[0], columns, tanh)
+        return out
+
+    @override
+    def gated_backward(self, both: Tensor, d: Tensor, *, tanh: bool) -> None:
+        self._call("gated_backward", *_at(both), *_at(d), *d.shape, tanh)
+
+    @override
+    def split(
+        self, joint: Tensor, heads: Heads, angles: Angles | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        tokens = joint.shape[0]
+        query = joint.new_empty(heads.groups, tokens * heads.share, heads.width)
+        key, value = (joint.new_empty(heads.groups, tokens, heads.width) for _ in range(2))
+        self._call(
+            "split_heads",
+            *(*_at(joint), *_head_arguments(heads, angles), query, key, value),
+            *(tokens, heads.groups, heads.share, heads.width),
+        )
+        return query, key, value
+
+    @override
+    def join(
+        self,
+        joint: Tensor,
+        gradients: tuple[Tensor, Tensor, Tensor],
+        heads: Heads,
+        angles: Angles | None,
+    ) -> None:
+        self._call(
+            "join_heads",
+            *(*_at(joint), *_head_arguments(heads, angles), *gradients),
+            *(joint.shape[0], heads.groups, heads.share, heads.width),
+        )
+
+    @override
+    def softmax(self, scores: Tensor, block: Block, scale: float) -> Tensor:
+        groups, rows, keys = scores.shape
+        total = scores.new_empty(groups, rows, dtype=torch.float32)
+        queries = block.stop - block.start
+        self._call(
+            "softmax_forward",
+            *(scores, block.beginning, block.first, block.last, scale, total),
+            *(groups, queries, rows // queries, keys),
+        )
+        return total
+
+    @override
+    def softmax_backward(
+        self, scores: Tensor, d: Tensor, block: Block, scale: float, total: Tensor
+    ) -> None:
+        groups, rows, keys = scores.shape
+        queries = block.stop - block.start
+        self._call(
+            "softmax_backward",
+            *(scores, d, block.beginning, block.first, block.last, scale, total),
+            *(groups, queries, rows // queries, keys),
+        )
+
+    @override
+    def score(self, logits: Tensor, targets: Tensor, *, keep: bool) -> Scores:
+        found = logits.new_empty(5, logits.shape[0], dtype=torch.float32)
+        self._call("score", logits, targets, found, *logits.shape, keep)
+        return Scores(*found.unbind())
+
+    def unpack(
+        self, packed: Tensor, codes: Tensor, scales: Tensor, block: int, out: Tensor
+    ) -> None:
+        """Unpack 4-bit codes into `out`; each `block` of numbers in a row has a scale."""
+        self._call("unpack", packed, codes, scales, *_at(out), *out.shape, block)
+
+    def _call(self, name: str, *arguments: Tensor | float | None) -> None:
+        getattr(self._library, name)(*map(_argument, arguments))
+
+
+def _at(x: Tensor) -> tuple[Tensor, int]:
+    """Give a matrix and the distance of its rows."""
+    return x, x.stride(0)
+
+
+def _maybe(x: Tensor | None) -> tuple[Tensor | None, int]:
+    return (None, 0) if x is None else _at(x)
+
+
+def _head_arguments(heads: Heads, angles: Angles | None) -> tuple[Tensor | float | None, ...]:
+    turns = (None, None) if angles is None else (angles.cosine, angles.sine)
+    query, key = heads.query_norm, heads.key_norm
+    weights = (query.weight if query else None, key.weight if key else None)
+    return (*turns, *weights, query.eps if query else 0.0)
+
+
+def _argument(value: Tensor | float | None) -> object:
+    """Give a value as C takes it: tensors by address, whole numbers in 64 bits."""
+    if value is None:
+        return None
+    if isinstance(value, Tensor):
+        return ctypes.c_void_p(value.data_ptr())
+    if isinstance(value, bool):
+        return ctypes.c_int(value)
+    if isinstance(value, int):
+        return ctypes.c_int64(value)
+    return ctypes.c_float(value)

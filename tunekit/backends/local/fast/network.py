@@ -1,0 +1,145 @@
+"""A language model of Llama's build: from a stream of tokens to the scores of its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.nn.functional import embedding
+
+from tunekit.backends.local.fast.decoder import GROUPS, Decoder, Kept, Pass
+from tunekit.backends.local.fast.head import log_probs
+from tunekit.backends.local.fast.linear import Gradients, Masks, copy_all, multiply_all
+from tunekit.backends.local.fast.operations import Angles, Norm, Operations, Scores
+from tunekit.backends.local.fast.stream import Stream
+from tunekit.backends.local.fast.weights import Shelf
+
+Rotate = Callable[[Tensor], dict[str, Angles | None]]
+"""From positions to the angles of each kind of layer."""
+
+
+@dataclass
+class Network:
+    """The parts of a model, and how they are run."""
+
+    words: Tensor
+    """Embeddings, [vocabulary, width]."""
+    word_scale: float | None
+    layers: Sequence[Decoder]
+    norm: Norm
+    head: Tensor
+    rotate: Rotate
+    run: Operations
+    shelf: Shelf
+    recompute: bool = False
+    """Keep the input of each layer only, and compute the rest again in the backward pass."""
+    parameters: list[Tensor] = field(init=False)
+    """A and B of every adapter."""
+    lowest: tuple[int, str] | None = field(init=False)
+    """The layer and group of the lowest adapter."""
+
+    def __post_init__(self) -> None:
+        places = [
+            (n, name, layer.groups[name]) for n, layer in enumerate(self.layers) for name in GROUPS
+        ]
+        self.parameters = [
+            tensor
+            for *_, group in places
+            for part in group.parts
+            for tensor in (part.adapter.a, part.adapter.b)
+        ]
+        self.lowest = next(((n, name) for n, name, group in places if group.parts), None)
+        self.drops = any(group.drops for *_, group in places)
+        self._copies = [copy for *_, group in places for copy in group.copies()]
+
+    def log_probs(self, stream: Stream, *, adapted: bool = True, training: bool = False) -> Scores:
+        """Score the labels of a stream, with a gradient where one is wanted.
+
+        Without `adapted` the frozen model alone is asked.
+        """
+        masks = None
+        if training and adapted and self.drops:
+            masks = Masks(int(torch.randint(1 << 31, ()).item()))
+        this = Pass(stream, self.rotate(stream.positions), self.run, adapted, masks)
+        if not adapted:
+            with torch.no_grad():
+                return log_probs(self.trunk(this)[0], self.head, stream.targets, self.run)
+        self.refresh()
+        hidden: Any = cast("Any", _Trunk).apply(self, this, *self.parameters)
+        return log_probs(hidden, self.head, stream.targets, self.run)
+
+    def refresh(self) -> None:
+        """Copy the adapters into the matrices of their groups."""
+        self.shelf.clear()
+        with torch.no_grad():
+            scaled = multiply_all(
+                [source for _, source, _ in self._copies], [scale for *_, scale in self._copies]
+            )
+            copy_all([into for into, *_ in self._copies], scaled)
+
+    def trunk(self, this: Pass, *, keep: bool = False) -> tuple[Tensor, _State]:
+        """Give the normed hidden states where labels are predicted; keep what a gradient needs."""
+        x, delta = embedding(this.stream.tokens, self.words), None
+        if self.word_scale is not None:
+            x = x * self.word_scale
+        state = _State()
+        for n, layer in enumerate(self.layers):
+            wanted = keep and self.lowest is not None and n >= self.lowest[0]
+            if wanted and self.recompute and delta is not None:
+                x, delta = x + delta, None
+            state.inputs.append(x if wanted and self.recompute else None)
+            x, delta, kept = layer.forward(x, delta, this)
+            state.kept.append(kept if wanted and not self.recompute else None)
+        places = this.stream.places
+        assert delta is not None
+        state.last, hidden, state.scale = self.run.norm(x[places], delta[places], self.norm, 0)
+        return hidden, state
+
+    def trunk_backward(self, this: Pass, state: _State, d_hidden: Tensor) -> Gradients:
+        """Give the gradients of all adapters."""
+        assert self.lowest is not None and state.last is not None and state.scale is not None
+        into, width = Gradients(), self.norm.weight.shape[0]
+        at_places = self.run.norm_backward(d_hidden, state.last, self.norm, state.scale, None)
+        room = max(layer.room for layer in self.layers)
+        d = d_hidden.new_zeros(this.stream.length, width + room)
+        d[:, :width].index_add_(0, this.stream.places, at_places)
+        for n in range(len(self.layers) - 1, self.lowest[0] - 1, -1):
+            kept, state.kept[n] = state.kept[n], None
+            start, state.inputs[n] = state.inputs[n], None
+            if kept is None and start is not None:
+                *_, kept = self.layers[n].forward(start, None, this)
+            assert kept is not None
+            lowest = self.lowest[1] if n == self.lowest[0] else None
+            self.layers[n].backward(d, kept, this, into, lowest=lowest)
+        return into
+
+
+@dataclass
+class _State:
+    """What a pass over all layers leaves for its backward pass, which uses it up."""
+
+    inputs: list[Tensor | None] = field(default_factory=list[Tensor | None])
+    kept: list[Kept | None] = field(default_factory=list[Kept | None])
+    last: Tensor | None = None
+    scale: Tensor | None = None
+
+
+class _Trunk(Function):  # type: ignore[misc]
+    """All layers as one node of the graph."""
+
+    @staticmethod
+    def forward(ctx: Any, network: Network, this: Pass, *parameters: Tensor) -> Tensor:
+        hidden, state = network.trunk(this, keep=any(ctx.needs_input_grad))
+        ctx.network, ctx.this, ctx.state = network, this, state
+        return hidden
+
+    @staticmethod
+    def backward(ctx: Any, *d_hidden: Any) -> tuple[Tensor | None, ...]:
+        network, state = ctx.network, ctx.state
+        ctx.state = None
+        found = network.trunk_backward(ctx.this, state, *d_hidden)
+        return (None, None, *found.spread(network.parameters))

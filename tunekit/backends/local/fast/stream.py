@@ -1,0 +1,163 @@
+"""A batch as one stream of tokens: no padding, and what rows begin with alike only once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from tunekit.backends.local.fast.blocks import Blocks, Segment, cut
+
+IGNORED = -100
+SHORTEST = 16
+"""Tokens that a shared beginning has at least: below, parting costs more than it spares."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A sequence of its own: tokens, and the label of each (-100: it does not count)."""
+
+    tokens: Sequence[int]
+    labels: Sequence[int]
+
+    @property
+    def needed(self) -> int:
+        """Tokens up to the last one that predicts a label; nothing behind it can matter."""
+        last = (n for n in range(len(self.labels) - 1, 0, -1) if self.labels[n] != IGNORED)
+        return next(last, 0)
+
+    @property
+    def counted(self) -> int:
+        """Labels that count; nothing predicts the first."""
+        return sum(label != IGNORED for label in self.labels[1:])
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The tokens of a batch, where they stand in their rows, and what is predicted where."""
+
+    tokens: Tensor
+    positions: Tensor
+    segments: tuple[Segment, ...]
+    places: Tensor
+    """Where in the stream each label is predicted; rows in order. A place can occur twice."""
+    targets: Tensor
+    """The labels themselves."""
+    _blocks: dict[int | None, Blocks] = field(default_factory=dict[int | None, Blocks])
+
+    @property
+    def length(self) -> int:
+        """Tokens that are computed."""
+        return int(self.tokens.shape[0])
+
+    def blocks(self, window: int | None) -> Blocks:
+        """Give the blocks of attention, cut once for all layers with this window."""
+        if window not in self._blocks:
+            self._blocks[window] = cut(self.segments, window, self.tokens.device)
+        return self._blocks[window]
+
+
+def join(rows: Sequence[Row], *, share: bool, device: torch.device | None = None) -> Stream:
+    """Put rows into one stream.
+
+    With `share`, tokens that stand at the beginning of several rows are computed once; the rows'
+    log-probabilities and gradients are what they would be apart.
+    """
+    lengths = [row.needed for row in rows]
+    pieces = _Pieces()
+    paths: list[list[_Piece]] = [[] for _ in rows]
+    everything = [n for n, length in enumerate(lengths) if length]
+    for piece, owners in _grow(rows, lengths, everything, 0, share=share):
+        pieces.add(piece)
+        for owner in owners:
+            paths[owner].append(piece)
+    places: list[int] = []
+    targets: list[int] = []
+    for row, path in zip(rows, paths, strict=True):
+        for piece in path:
+            for n in range(piece.first, piece.last):
+                if row.labels[n + 1] != IGNORED:
+                    places.append(piece.start + n - piece.first)
+                    targets.append(row.labels[n + 1])
+    return Stream(
+        tokens=torch.tensor(pieces.tokens, dtype=torch.long, device=device),
+        positions=torch.tensor(pieces.positions, dtype=torch.long, device=device),
+        segments=tuple(pieces.segments),
+        places=torch.tensor(places, dtype=torch.long, device=device),
+        targets=torch.tensor(targets, dtype=torch.long, device=device),
+    )
+
+
+@dataclass(eq=False)
+class _Piece:
+    """Tokens `first` to `last` of a row; `start` is where they come to stand in the stream."""
+
+    row: Row
+    first: int
+    last: int
+    before: tuple[_Piece, ...]
+    start: int = 0
+
+    @property
+    def stretch(self) -> tuple[int, int]:
+        return self.start, self.start + self.last - self.first
+
+
+@dataclass
+class _Pieces:
+    """Pieces in the order of the stream."""
+
+    tokens: list[int] = field(default_factory=list[int])
+    positions: list[int] = field(default_factory=list[int])
+    segments: list[Segment] = field(default_factory=list[Segment])
+
+    def add(self, piece: _Piece) -> None:
+        piece.start = len(self.tokens)
+        self.tokens += piece.row.tokens[piece.first : piece.last]
+        self.positions += range(piece.first, piece.last)
+        before = tuple(other.stretch for other in piece.before)
+        self.segments.append(Segment(*piece.stretch, before=before))
+
+
+def _grow(
+    rows: Sequence[Row],
+    lengths: Sequence[int],
+    members: Sequence[int],
+    done: int,
+    *,
+    share: bool,
+    before: tuple[_Piece, ...] = (),
+) -> Iterator[tuple[_Piece, Sequence[int]]]:
+    """Give each piece with the rows that it belongs to; a shared beginning before its ends."""
+    for group in _alike(rows, lengths, members, done) if share else [[n] for n in members]:
+        length = _common(rows, lengths, group, done)
+        piece = _Piece(rows[group[0]], done, length, before)
+        yield piece, group
+        ends = [n for n in group if lengths[n] > length]
+        yield from _grow(rows, lengths, ends, length, share=share, before=(*before, piece))
+
+
+def _alike(
+    rows: Sequence[Row], lengths: Sequence[int], members: Sequence[int], done: int
+) -> list[list[int]]:
+    """Gather rows whose next tokens are the same, as many as are worth sharing."""
+    groups: dict[object, list[int]] = {}
+    for n in members:
+        head = tuple(rows[n].tokens[done : min(lengths[n], done + SHORTEST)])
+        key: object = head if len(head) == SHORTEST else n
+        groups.setdefault(key, []).append(n)
+    return list(groups.values())
+
+
+def _common(rows: Sequence[Row], lengths: Sequence[int], group: Sequence[int], done: int) -> int:
+    """Count the tokens that the rows have in common; a row alone has all."""
+    shortest = min(lengths[n] for n in group)
+    if len(group) == 1:
+        return shortest
+    first, rest = rows[group[0]].tokens, [rows[n].tokens for n in group[1:]]
+    for at in range(done, shortest):
+        if any(other[at] != first[at] for other in rest):
+            return at
+    return shortest
