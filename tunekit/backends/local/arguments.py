@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tunekit.backends.local import objective
 from tunekit.backends.local.batch import split_batch
 from tunekit.data.profile import Profile
 from tunekit.models import Model
@@ -11,7 +12,7 @@ from tunekit.planning.ledger import Ledger
 from tunekit.planning.machine import Machine
 from tunekit.planning.plan import Change
 from tunekit.spec.finetune import FineTune
-from tunekit.spec.objectives import DPO, SFT, SimPO
+from tunekit.spec.objectives import GRPO, SFT
 
 PADDING_FREE = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "smollm3"})
 """Families whose attention is kept apart by position ids, without FlashAttention."""
@@ -22,9 +23,12 @@ def trainer(
 ) -> dict[str, Any]:
     """Give the keyword arguments of TRL's SFTConfig or DPOConfig."""
     batch = use.take("training.batch_size")
-    pairs = not isinstance(spec.objective, SFT)
     portion = split_batch(
-        batch, longest=data.longest * (2 if pairs else 1), devices=devices, device=machine.device
+        batch,
+        longest=longest(spec, data) * sides(spec),
+        devices=devices,
+        device=machine.device,
+        least=objective.least_per_device(spec),
     )
     if portion is None:
         use.refuse_value(
@@ -57,30 +61,21 @@ def trainer(
         "save_steps": use.take("training.checkpoint_steps"),
         "optim": "adamw_torch_fused",
     }
-    own = _preference(use, spec) if pairs else _sft(use, model, size)
-    return {**common, **own}
+    if isinstance(spec.objective, SFT):
+        return {**common, **_sft(use, model, size)}
+    objective.require_batch(use, spec, data, size=size, devices=devices)
+    return {**common, **objective.arguments(use, spec, data)}
 
 
-def _preference(use: Ledger, spec: FineTune) -> dict[str, Any]:
-    if use.value("training.packing"):
-        use.refuse("training.packing", "pairs of answers cannot be packed")
-    else:
-        use.take("training.packing")
-    wanted: dict[str, Any] = {"beta": use.take("objective.beta"), "max_length": None}
-    if isinstance(spec.objective, SimPO):
-        wanted["gamma"] = use.take("objective.gamma")
-    if isinstance(spec.objective, DPO):
-        wanted.update(_dpo(use))
-    return wanted
+def sides(spec: FineTune) -> int:
+    """Count the sequences that a row brings into a forward pass: two for a pair of answers."""
+    return 1 if spec.objective.type in ("sft", "kto", "grpo") else 2
 
 
-def _dpo(use: Ledger) -> dict[str, Any]:
-    """Give TRL's list of losses, weighted where there is more than one."""
-    losses = ["sigmoid_norm" if use.take("objective.length_normalized") else "sigmoid"]
-    weight = use.take("objective.sft_weight")
-    if not weight:
-        return {"loss_type": losses}
-    return {"loss_type": [*losses, "sft"], "loss_weights": [1.0, weight]}
+def longest(spec: FineTune, data: Profile) -> int:
+    """Estimate the tokens of the longest sequence, with what the model writes itself."""
+    written = spec.objective.max_new_tokens if isinstance(spec.objective, GRPO) else 0
+    return max(1, data.longest + written)
 
 
 def _sft(use: Ledger, model: Model, size: int) -> dict[str, Any]:

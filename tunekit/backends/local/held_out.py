@@ -7,12 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunekit.backends.local.rows import pairs, tokens
+from tunekit.backends.local import sizes
+from tunekit.backends.local.aimed import Aimed, has_reference, imitated
+from tunekit.backends.local.rows import pairs
 from tunekit.data.mask import Pair, Prompt, Tokens, prompt
 from tunekit.data.render import read
-from tunekit.data.rows import Text
-from tunekit.evaluation.compare import Measurement
-from tunekit.evaluation.measure import measure, measure_pairs
+from tunekit.data.rows import Row
+from tunekit.data.tokens import Asked
+from tunekit.evaluation.aims import scores
+from tunekit.evaluation.clusters import clusters
+from tunekit.evaluation.differences import Clusters
+from tunekit.evaluation.forward import Scored, score
+from tunekit.evaluation.generate import answers
+from tunekit.evaluation.measure import measure_pairs, measurement, undisturbed
+from tunekit.evaluation.measurement import Measurement
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,8 @@ class HeldOut:
     prompts: Sequence[Prompt]
     max_new_tokens: int
     tokenizer: Any
+    aimed: Aimed
+    clusters: Clusters
 
     @classmethod
     def read(cls, request: dict[str, Any], tokenizer: Any) -> HeldOut | None:
@@ -33,16 +43,19 @@ class HeldOut:
             return None
         rows = list(read(Path(request["validation"])))
         limit = request["data"]["max_length"]
-        asked = [row for row in rows if not isinstance(row, Text)][: wanted["generations"]]
+        asked = [row for row in rows if has_reference(row)][: wanted["generations"]]
+        prompts = [prompt(row, tokenizer) for row in asked]
+        tokens = imitated(rows, request, tokenizer)
         preferences = pairs(rows, tokenizer, limit)
-        chosen = [_chosen(pair) for pair in preferences]
-        train_on = request["data"]["train_on"]
+        references = [item.reference for item in prompts]
         return cls(
-            tokens=chosen or tokens(rows, tokenizer, train_on, limit),
+            tokens=tokens,
             pairs=preferences,
-            prompts=[prompt(row, tokenizer) for row in asked],
-            max_new_tokens=wanted["max_new_tokens"],
+            prompts=prompts,
+            max_new_tokens=wanted["max_new_tokens"] or sizes.length(tokenizer, references),
             tokenizer=tokenizer,
+            aimed=Aimed.read(rows, request, tokenizer),
+            clusters=_clusters(rows, tokens, asked, preferences),
         )
 
     @property
@@ -55,24 +68,27 @@ class HeldOut:
         """The answers that the rows hold."""
         return [item.reference for item in self.prompts]
 
-    def measure(self, trainer: Any) -> Measurement:
-        """Measure the model as it is at this moment."""
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        found = measure(
-            model,
-            self.tokenizer,
-            tokens=self.tokens,
-            prompts=self.prompts,
-            max_new_tokens=self.max_new_tokens,
-        )
-        if not self.pairs:
-            return found
-        return found.model_copy(update={"pairs": measure_pairs(model, self.pairs)})
+    def measure(self, model: Any) -> tuple[Measurement, list[Scored]]:
+        """Measure the model as it is at this moment; gives its scores row by row as well."""
+        with undisturbed(model):
+            found = score(model, self.tokens)
+            said = answers(model, self.tokenizer, self.prompts, length=self.max_new_tokens)
+        more: dict[str, Any] = {"aims": self.aimed.measure(model, self.tokenizer)}
+        if self.pairs:
+            more["pairs"] = (scores if self.aimed.scores else measure_pairs)(model, self.pairs)
+        return measurement(found, said).model_copy(update=more), found
 
 
-def _chosen(pair: Pair) -> Tokens:
-    """Score the chosen answer alone."""
-    return Tokens(
-        input_ids=[*pair.prompt_ids, *pair.chosen_ids],
-        labels=[-100] * len(pair.prompt_ids) + list(pair.chosen_ids),
-    )
+def _clusters(
+    rows: Sequence[Row], tokens: Sequence[Tokens], asked: Sequence[Row], pairs: Sequence[Pair]
+) -> Clusters:
+    """Give the cluster of every item that is measured, by the row it comes from."""
+    by_line = dict(zip((row.where.line for row in rows), clusters(rows), strict=True))
+
+    def of(items: Sequence[Tokens | Pair | Row | Asked]) -> list[int]:
+        lines = [item.where.line if item.where else None for item in items]
+        if None in lines:
+            return []
+        return [by_line[line] for line in lines if line is not None]
+
+    return Clusters(rows=of(tokens), prompts=of(asked), pairs=of(pairs))

@@ -22,6 +22,8 @@ class Job:
     log.txt        its standard output and error
     cancel         exists when somebody asked the job to stop
     result.json    how it ended, written last
+    sweep.json     the short runs at other learning rates, and the one that is taken
+    sweep/         a folder for each of them
     checkpoints/   resumable states
     adapter/       the trained weights
     """

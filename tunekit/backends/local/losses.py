@@ -29,6 +29,10 @@ class Answers:
     """Log-probability per token of each rejected answer."""
     nll: torch.Tensor
     """Mean negative log-likelihood of the tokens of all chosen answers."""
+    chosen_tokens: torch.Tensor
+    """How many tokens each chosen answer has."""
+    rejected_tokens: torch.Tensor
+    """How many tokens each rejected answer has."""
 
 
 def simpo(answers: Answers, *, beta: float, gamma: float) -> torch.Tensor:
@@ -45,6 +49,20 @@ def orpo(answers: Answers, *, beta: float) -> torch.Tensor:
     return answers.nll - beta * logsigmoid(ratio).mean()
 
 
+def cpo(answers: Answers, *, beta: float, sft_weight: float) -> torch.Tensor:
+    """Compute CPO's loss (Xu et al. 2024, arXiv 2401.08417)."""
+    chosen, rejected = sums(answers)
+    return -logsigmoid(beta * (chosen - rejected)).mean() + sft_weight * answers.nll
+
+
+def sums(answers: Answers) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give the log-probability of each chosen and rejected answer, summed over its tokens."""
+    return (
+        answers.chosen * answers.chosen_tokens,
+        answers.rejected * answers.rejected_tokens,
+    )
+
+
 def _log_odds(mean: torch.Tensor) -> torch.Tensor:
     """Give log(p / (1 - p)) of p = exp(mean); bounded, since 1 - p can round to nothing."""
     mean = mean.clamp(max=_SURE)
@@ -56,6 +74,13 @@ class SimPOConfig(DPOConfig):  # type: ignore[misc]
     """DPOConfig with SimPO's margin."""
 
     gamma: float = 1.0
+
+
+@dataclass
+class CPOConfig(DPOConfig):  # type: ignore[misc]
+    """DPOConfig with the weight of CPO's imitation."""
+
+    sft_weight: float = 1.0
 
 
 class PreparedDPO(DPOTrainer):  # type: ignore[misc]
@@ -101,12 +126,16 @@ class _ReferenceFree(PreparedDPO):
         self._note(answers, inputs["attention_mask"].sum())
         return (loss, outputs) if return_outputs else loss
 
+    def _logps(self, answers: Answers) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give the log-probabilities that the loss compares: here those per token."""
+        return answers.chosen, answers.rejected
+
     def _note(self, answers: Answers, tokens: torch.Tensor) -> None:
-        """Keep figures for the log by the names of TRL; a reward is beta x logps, per token."""
+        """Keep figures for the log by the names of TRL; a reward is beta x logps."""
         noted = self._metrics["train" if self.model.training else "eval"]
         chosen, rejected, nll, counts = (
             self.accelerator.gather(part.detach())
-            for part in (answers.chosen, answers.rejected, answers.nll, tokens)
+            for part in (*self._logps(answers), answers.nll, tokens)
         )
         figures = {
             "logps/chosen": chosen,
@@ -128,9 +157,15 @@ def _answers(log_probs: torch.Tensor, mask: torch.Tensor) -> Answers:
     """Average over each answer's tokens; the first half of a batch was chosen."""
     # Virtual tokens of a prompt method stand before the row's own.
     log_probs = log_probs[:, -mask.shape[1] :] * mask
-    sums, counts = log_probs.sum(dim=1), mask.sum(dim=1)
-    (chosen, rejected), half = (sums / counts.clamp(min=1)).chunk(2), len(sums) // 2
-    return Answers(chosen, rejected, nll=-sums[:half].sum() / counts[:half].sum().clamp(min=1))
+    totals, counts = log_probs.sum(dim=1), mask.sum(dim=1)
+    (chosen, rejected), half = (totals / counts.clamp(min=1)).chunk(2), len(totals) // 2
+    return Answers(
+        chosen,
+        rejected,
+        nll=-totals[:half].sum() / counts[:half].sum().clamp(min=1),
+        chosen_tokens=counts[:half],
+        rejected_tokens=counts[half:],
+    )
 
 
 class SimPO(_ReferenceFree):
@@ -145,3 +180,13 @@ class ORPO(_ReferenceFree):
 
     def _loss(self, answers: Answers) -> torch.Tensor:
         return orpo(answers, beta=self.beta)
+
+
+class CPO(_ReferenceFree):
+    """Trains by CPO."""
+
+    def _loss(self, answers: Answers) -> torch.Tensor:
+        return cpo(answers, beta=self.beta, sft_weight=self.args.sft_weight)
+
+    def _logps(self, answers: Answers) -> tuple[torch.Tensor, torch.Tensor]:
+        return sums(answers)

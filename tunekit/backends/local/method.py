@@ -1,9 +1,19 @@
-"""The method of a spec as arguments: how the base is loaded, and what PEFT puts on it."""
+"""The method of a spec as arguments: how the base is loaded, and what learns on it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from tunekit.backends.local.peft_arguments import (
+    bottleneck,
+    low_rank,
+    orthogonal,
+    products,
+    soft_prompts,
+    vectors,
+)
+from tunekit.backends.local.peft_arguments.found import Found, given
 from tunekit.planning.ledger import Ledger
 from tunekit.planning.machine import Machine
 from tunekit.spec.finetune import FineTune
@@ -28,28 +38,52 @@ def model(use: Ledger, spec: FineTune, machine: Machine) -> dict[str, Any]:
 
 def _quantization(use: Ledger, method: QLoRA, dtype: str) -> dict[str, Any]:
     """Give the keyword arguments of transformers' BitsAndBytesConfig."""
-    if use.take("method.quantization") == "int8":
+    kind = use.take("method.quantization")
+    if kind == "int8":
         use.drop("method.double_quantization", "8-bit scales are not quantised again")
         return {"load_in_8bit": True}
     return {
         "load_in_4bit": True,
-        "bnb_4bit_quant_type": "nf4",
+        "bnb_4bit_quant_type": kind,
         "bnb_4bit_use_double_quant": use.take("method.double_quantization"),
         "bnb_4bit_compute_dtype": dtype,
     }
 
 
-def peft(use: Ledger, spec: FineTune) -> dict[str, Any] | None:
-    """Give the keyword arguments of PEFT's LoraConfig."""
-    use.take("method.type")
-    if isinstance(spec.method, Full):
-        return None
-    targets = use.take("method.target_modules")
-    return {
-        "r": use.take("method.rank"),
-        "lora_alpha": use.take("method.alpha"),
-        "lora_dropout": use.take("method.dropout"),
-        "target_modules": targets if isinstance(targets, str) else list(targets),
-        "bias": "none",
-        "task_type": "CAUSAL_LM",
-    }
+def learns(use: Ledger, spec: FineTune) -> dict[str, Any]:
+    """Give what learns: the arguments of a config of PEFT, and what else the worker does."""
+    kind = use.take("method.type")
+    found = _FAMILIES[kind](use)
+    if found.peft is None:
+        return {"peft": None, "method": found.own}
+    task = "SEQ_CLS" if spec.objective.type == "reward" else "CAUSAL_LM"
+    return {"peft": {"task_type": task, **found.peft}, "method": found.own}
+
+
+def _full(use: Ledger) -> Found:
+    return Found(peft=None, own=given(last_layers=use.take("method.last_layers")))
+
+
+def _any(use: Ledger) -> Found:
+    return Found(peft=dict(use.take("method.config")))
+
+
+_FAMILIES: dict[str, Callable[[Ledger], Found]] = {
+    "full": _full,
+    "lora": low_rank.lora,
+    "qlora": low_rank.lora,
+    "adalora": low_rank.adalora,
+    "ia3": vectors.ia3,
+    "vera": vectors.vera,
+    "lntuning": vectors.lntuning,
+    "bottleneck": bottleneck.bottleneck,
+    "loha": products.loha,
+    "lokr": products.lokr,
+    "oft": orthogonal.oft,
+    "boft": orthogonal.boft,
+    "prefix": soft_prompts.prefix,
+    "prompt": soft_prompts.prompt,
+    "ptuning": soft_prompts.ptuning,
+    "peft": _any,
+}
+"""By the method's tag."""

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
+from tunekit.backends.local import scorer
 from tunekit.backends.local.failure import is_memory
+from tunekit.backends.local.methods import freezing
 from tunekit.embedded import folder as embedded_folder
 from tunekit.errors import SpecError
 
@@ -22,7 +24,11 @@ def load(request: dict[str, Any]) -> tuple[Any, Any]:
     try:
         if request["engine"] == "unsloth":
             return _with_unsloth(source, request)
-        return _with_transformers(source, wanted, request["device"]), tokenizer(source)
+        seed = request["trainer"]["seed"] if request["objective"] == "reward" else None
+        model = _with_transformers(source, wanted, request["device"], scorer_seed=seed)
+        if last := request.get("method", {}).get("last_layers"):
+            freezing.freeze(model, last)
+        return model, tokenizer(source)
     except SpecError:
         raise
     except Exception as error:
@@ -38,6 +44,8 @@ def load(request: dict[str, Any]) -> tuple[Any, Any]:
 def fit(request: dict[str, Any], model: Any) -> Iterator[str]:
     """Lower max_length to what the model takes; say so."""
     most = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if most is not None:
+        most -= (request["peft"] or {}).get("num_virtual_tokens", 0)
     asked = request["data"]["max_length"]
     if most is not None and asked > most:
         request["data"]["max_length"] = most
@@ -60,7 +68,10 @@ def tokenizer(source: str) -> Any:
     return loaded
 
 
-def _with_transformers(source: str, wanted: dict[str, Any], device: str) -> Any:
+def _with_transformers(
+    source: str, wanted: dict[str, Any], device: str, *, scorer_seed: int | None
+) -> Any:
+    """Load the base; with a seed, under a new head for scores."""
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
@@ -72,7 +83,10 @@ def _with_transformers(source: str, wanted: dict[str, Any], device: str) -> Any:
             quantization = {**quantization, "bnb_4bit_compute_dtype": getattr(torch, compute)}
         options["quantization_config"] = BitsAndBytesConfig(**quantization)
         options["device_map"] = {"": device if device != "cuda" else torch.cuda.current_device()}
-    model = AutoModelForCausalLM.from_pretrained(source, **options)
+    if scorer_seed is None:
+        model = AutoModelForCausalLM.from_pretrained(source, **options)
+    else:
+        model = scorer.load(source, seed=scorer_seed, options=options)
     _keep_trainable(model)
     return model
 
@@ -109,7 +123,8 @@ def _with_unsloth(source: str, request: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def _unsloth_peft(request: dict[str, Any]) -> dict[str, Any]:
-    peft = {key: value for key, value in request["peft"].items() if key != "task_type"}
+    unheld = ("task_type", "peft_type", "use_dora")
+    peft = {key: value for key, value in request["peft"].items() if key not in unheld}
     if peft["target_modules"] == "all-linear":
         peft["target_modules"] = [
             *("q_proj", "k_proj", "v_proj", "o_proj"),

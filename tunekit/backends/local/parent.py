@@ -6,19 +6,22 @@ import json
 import os
 import shutil
 import signal
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import TypeAdapter
 
 from tunekit.backends.backend import Backend, Capabilities, Files, JobId, Update
 from tunekit.backends.local.engine import choose_engine
 from tunekit.backends.local.job import Job
+from tunekit.backends.local.kernels import Kernels
 from tunekit.backends.local.process import start
 from tunekit.backends.local.request import build
 from tunekit.data.profile import Profile
 from tunekit.errors import AdapterError, BackendError, RunBusy, SpecError
+from tunekit.evaluation import rewards
 from tunekit.events import Event, JobState
 from tunekit.files import Locked
 from tunekit.models import Model
@@ -43,6 +46,9 @@ class Local(Backend):
 
     engine: Literal["auto", "peft", "unsloth"] = "auto"
     """Who trains: TRL and PEFT, or Unsloth. "auto": Unsloth on CUDA where it is installed."""
+    kernels: Kernels = "auto"
+    """Who computes losses and gradients: our passes ("fast") or those of transformers and PEFT
+    ("reference"). "auto": ours where they know the model, the method and the objective."""
     python: str | None = None
     """Interpreter of the worker. Unsloth needs one of its own: it pins older TRL and datasets."""
     devices: int | None = None
@@ -54,6 +60,10 @@ class Local(Backend):
     def __post_init__(self) -> None:
         if self.engine not in ("auto", "peft", "unsloth"):
             raise SpecError(f"backend.engine: unknown engine {self.engine!r}; known: peft, unsloth")
+        if self.kernels not in ("auto", "fast", "reference"):
+            raise SpecError(
+                f"backend.kernels: unknown kernels {self.kernels!r}; known: auto, fast, reference"
+            )
         if self.devices is not None and self.devices < 1:
             raise SpecError(f"backend.devices: must be at least 1, not {self.devices}")
         if self.python is not None and shutil.which(self.python) is None:
@@ -66,7 +76,15 @@ class Local(Backend):
     def plan(self, spec: FineTune, model: Model, data: Profile) -> Plan:
         """Translate into the keyword arguments of TRL and PEFT, as JSON."""
         engine = choose_engine(self.engine, self.python, self.machine)
-        return build(spec, model, data, machine=self.machine, engine=engine, devices=self.devices)
+        return build(
+            spec,
+            model,
+            data,
+            machine=self.machine,
+            engine=engine,
+            kernels=self.kernels,
+            devices=self.devices,
+        )
 
     def submit(self, plan: Plan, files: Files, key: str) -> JobId:
         """Start the worker, unless this key's worker was started before."""
@@ -78,6 +96,7 @@ class Local(Backend):
             "request",
             {
                 **plan.request,
+                **_rewards(plan, anywhere=self.python is not None),
                 "run_id": key,
                 "train": str(files.train.absolute()),
                 "validation": str(files.validation.absolute()) if files.validation else None,
@@ -192,6 +211,24 @@ def _died(job: Job) -> tuple[JobState, str]:
     else:
         reason = "the worker ended without a result" + (f" (exit {code})" if code else "")
     return JobState.FAILED, reason
+
+
+def _rewards(plan: Plan, *, anywhere: bool) -> dict[str, Any]:
+    """Give reward functions so that a worker finds them that starts from elsewhere.
+
+    Raises:
+        SpecError: one is not there; another interpreter may have modules of its own.
+    """
+    names = list(plan.request.get("rewards") or ())
+    if not names:
+        return {}
+    rewards.require_there(names, modules=not anywhere)
+    ours = (Path(sys.prefix), Path(sys.base_prefix))
+    paths = [Path(path or ".").absolute() for path in sys.path]
+    return {
+        "rewards": [rewards.absolute(name) for name in names],
+        "paths": [str(path) for path in paths if not {*ours} & {path, *path.parents}],
+    }
 
 
 def _link(source: str, target: str) -> None:

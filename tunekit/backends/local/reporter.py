@@ -6,6 +6,7 @@ import math
 import signal
 import threading
 import time
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -52,7 +53,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Stop after this step when somebody asked for it; every process alike."""
-        if _any(bool(self._signal) or self._job.cancelled):
+        if agreed(bool(self._signal) or self._job.cancelled):
             control.should_save = True
             control.should_training_stop = True
 
@@ -72,7 +73,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
                 f"lower training.learning_rate (it is {numbers.get('learning_rate', 0):.1e} here)"
             )
         if state.is_world_process_zero and numbers:
-            self._metrics(state.global_step, {**numbers, **self._speed(numbers)})
+            self._metrics(state.global_step, {**numbers, **self._speed(numbers), **_memory()})
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Seal the checkpoint that has just been written."""
@@ -99,7 +100,18 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
         self._job.emit(MetricsEvent(step=step, metrics=metrics))
 
 
-def _any(flag: bool) -> bool:
+def _memory() -> dict[str, float]:
+    """Give the most that the GPU has held so far, or what this process holds now, in bytes."""
+    import torch
+
+    if torch.cuda.is_available():
+        return {"memory_bytes": float(torch.cuda.max_memory_allocated())}
+    # A package that accelerate brings, without types of its own.
+    psutil: Any = import_module("psutil")
+    return {"memory_bytes": float(psutil.Process().memory_info().rss)}
+
+
+def agreed(flag: bool) -> bool:
     """Agree over all processes, so that none waits for one that has stopped."""
     import torch
     import torch.distributed as dist

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, cast
 
-from tunekit.backends.local import arguments, method
+from tunekit.backends.local import arguments, measured, method, objective, rollouts, sweep, traps
+from tunekit.backends.local.kernels import Kernels, choose
+from tunekit.backends.warm_start import refuse
 from tunekit.data.profile import Profile
 from tunekit.models import Model
+from tunekit.planning import replay
 from tunekit.planning.activations import Step
 from tunekit.planning.defaults import resolve
 from tunekit.planning.foresight import Workload, foresee
@@ -17,7 +20,7 @@ from tunekit.planning.plan import Change, Estimate, Plan
 from tunekit.planning.shape import shape
 from tunekit.spec.finetune import FineTune
 from tunekit.spec.methods import QLoRA
-from tunekit.spec.objectives import DPO, ORPO, SFT, SimPO
+from tunekit.spec.objectives import CPO, DPO, IPO, ORPO, SFT, SimPO
 
 
 def build(
@@ -27,6 +30,7 @@ def build(
     *,
     machine: Machine,
     engine: Change,
+    kernels: Kernels,
     devices: int | None,
 ) -> Plan:
     """Account for every field and make the request of the worker."""
@@ -36,12 +40,13 @@ def build(
     use.note(_threads(machine))
     request: dict[str, Any] = {
         "engine": engine.used,
+        "kernels": choose(use, spec, model, asked=kernels, engine=engine.used, machine=machine),
         "device": machine.device,
         "devices": count,
         "threads": max(1, machine.threads // count) if machine.device == "cpu" else machine.threads,
         "objective": use.take("objective.type"),
         "model": method.model(use, spec, machine),
-        "peft": method.peft(use, spec),
+        **method.learns(use, spec),
         "data": {
             "train_on": use.take("objective.train_on")
             if isinstance(spec.objective, SFT)
@@ -52,17 +57,31 @@ def build(
             "drop": list(spec.data.drop),
         },
         "trainer": arguments.trainer(use, spec, model, data, machine=machine, devices=count),
-        "evaluation": _evaluation(use, data),
+        "evaluation": measured.settings(use, spec, data),
+        "rewards": rollouts.functions(use, spec),
     }
     for field in ("data", "validation", "output"):
         use.hold(field)
+    if use.take("start_from") is not None:
+        refuse(use, _NEW_WEIGHTS)
     use.hold("extra")
+    replay.hold(use, spec, data, writes=True)
+    if spec.training.replay and spec.training.replay.source == "self":
+        request["replay"] = {"ratio": spec.training.replay.ratio}
     if engine.used == "unsloth":
         _unsloth(use, spec, machine.device)
     if data.weighted and _counts_rows(spec):
         use.refuse_value("data", f"{data.weighted:,} rows with a weight", _ONCE)
     _merge(request, spec.extra.get("local", {}))
+    traps.refuse(use, spec, model, request=request)
+    if short := sweep.plan(use, spec, data, trainer=request["trainer"]):
+        request["sweep"] = short
     estimates, warnings = _foresight(use, spec, model, data, request=request, machine=machine)
+    warnings = (
+        *warnings,
+        *traps.warnings(spec, request),
+        *objective.warnings(use, spec, data),
+    )
     return use.close(request, backend="local", data=data, estimates=estimates, warnings=warnings)
 
 
@@ -79,24 +98,25 @@ def _foresight(
     size, trainer = shape(model), request["trainer"]
     if size is None:
         return (), ()
-    pairs = not isinstance(spec.objective, SFT)
-    rows = int(trainer["per_device_train_batch_size"]) * (2 if pairs else 1)
+    rows = int(trainer["per_device_train_batch_size"]) * arguments.sides(spec)
     packing = bool(trainer.get("packing"))
     length = int(request["data"]["max_length"])
     batch = int(use.value("training.batch_size"))
     step = Step(
         method=spec.method,
         dtype=use.value("training.dtype"),
-        tokens=rows * (length if packing else min(length, max(1, data.longest))),
-        rank=int(request["peft"]["r"]) if request["peft"] else 0,
+        tokens=rows * (length if packing else min(length, arguments.longest(spec, data))),
+        rank=int((request["peft"] or {}).get("r") or 0),
         checkpointing=bool(trainer["gradient_checkpointing"]),
         rows=rows,
         joined=bool(trainer.get("padding_free")),
         accumulates=trainer["gradient_accumulation_steps"] > 1,
-        reference=isinstance(spec.objective, DPO),
+        reference=traps.asks_reference(spec),
     )
     most = trainer["max_steps"]
     passes = most * batch / max(1, data.rows) if most > 0 else trainer["num_train_epochs"]
+    if short := request.get("sweep"):
+        passes += len(short["rates"]) * short["steps"] * batch / max(1, data.rows)
     count = replace(machine, devices=request["devices"])
     fast = request["engine"] == "unsloth"
     return foresee(Workload(size, step, batch, float(passes), fast=fast), data, count)
@@ -104,14 +124,18 @@ def _foresight(
 
 def _unsloth(use: Ledger, spec: FineTune, device: str) -> None:
     """Refuse what Unsloth does not claim; its CPU path trains LoRA and full, with SFT."""
-    objective = spec.objective
+    wanted = spec.objective
     if isinstance(spec.method, QLoRA) and device == "cpu":
         use.refuse_value("method.type", "qlora", "Unsloth trains no quantised base on a CPU")
-    if not isinstance(objective, SFT) and device == "cpu":
-        use.refuse_value("objective.type", objective.type, "Unsloth's CPU path trains by SFT only")
-    elif isinstance(objective, (SimPO, ORPO)):
+    traps.unsloth(use, spec)
+    if not isinstance(wanted, SFT) and device == "cpu":
+        use.refuse_value("objective.type", wanted.type, "Unsloth's CPU path trains by SFT only")
+    elif isinstance(wanted, (SimPO, ORPO, CPO)):
         reason = "its loss is computed over TRL's DPOTrainer, which Unsloth replaces"
-        use.refuse_value("objective.type", objective.type, reason)
+        use.refuse_value("objective.type", wanted.type, reason)
+    elif not isinstance(wanted, (SFT, DPO, IPO)):
+        reason = "Unsloth replaces TRL's trainer; the peft engine trains this: engine: peft"
+        use.refuse_value("objective.type", wanted.type, reason)
 
 
 def _counts_rows(spec: FineTune) -> bool:
@@ -120,6 +144,10 @@ def _counts_rows(spec: FineTune) -> bool:
     return weight == "error" and "row-weight" not in spec.data.drop
 
 
+_NEW_WEIGHTS = (
+    "training on this machine starts from new weights; to go on from an adapter, merge it "
+    "(run.adapter.merge) and name the folder as model"
+)
 _ONCE = (
     "every row counts once here; train on Together or Fireworks, repeat or remove rows, or leave "
     "them out: data: {drop: [row-weight]}"
@@ -134,27 +162,6 @@ def _threads(machine: Machine) -> Change:
         used=machine.threads,
         reason=machine.reason,
     )
-
-
-def _evaluation(use: Ledger, data: Profile) -> dict[str, Any]:
-    wanted = bool(use.take("evaluation.enabled"))
-    if wanted and not data.validation_rows:
-        use.note(
-            Change(
-                field="evaluation.enabled",
-                outcome="adapted",
-                asked=True,
-                used=False,
-                reason="there are no held-out rows to compare on",
-            )
-        )
-        wanted = False
-    return {
-        "enabled": wanted,
-        "generations": use.take("evaluation.generations"),
-        "examples": use.take("evaluation.examples"),
-        "max_new_tokens": use.take("evaluation.max_new_tokens"),
-    }
 
 
 def _merge(request: dict[str, Any], extra: dict[str, Any]) -> None:

@@ -9,17 +9,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunekit.backends.local.columns import columns, unpaired
 from tunekit.data import dropped
 from tunekit.data.audit import audit
 from tunekit.data.dropped import Dropped
 from tunekit.data.issues import Enough, Found, Issue, add, fold, require
-from tunekit.data.mask import IGNORED, Pair, Tokens, tokenize_all, tokenize_pair
+from tunekit.data.mask import (
+    IGNORED,
+    Judgement,
+    Pair,
+    Tokens,
+    tokenize_all,
+    tokenize_pair,
+    tokenize_prompt,
+)
 from tunekit.data.quality.catalogue import severity
 from tunekit.data.render import read
-from tunekit.data.rows import Completion, Conversation, Preference, Row, Text, said_weight
+from tunekit.data.rows import Completion, Conversation, Preference, Prompt, Row, Text, said_weight
 from tunekit.data.samples import Sample, samples, too_long
+from tunekit.data.tokens import Asked
 from tunekit.errors import DataError
 
+_NEW = "max_completion_length"
 FIRST = 3
 """Rows with one fault that an error names; the others are counted."""
 
@@ -44,7 +55,10 @@ def tokenized(path: Path, request: dict[str, Any], tokenizer: Any) -> TrainingRo
     wanted = request["data"]
     rows = list(read(path))
     limit = wanted["max_length"]  # lowered to what the model takes when it was loaded
-    found = samples(rows, tokenizer, train_on=wanted["train_on"], max_length=limit)
+    found: list[Sample | Asked] = [
+        *samples(rows, tokenizer, train_on=wanted["train_on"], max_length=limit),
+        *asked(rows, tokenizer, room=limit - int(request["trainer"].get(_NEW, 0))),
+    ]
     every = list(_issues(rows, found, tokenizer, wanted))
     add([issue for issue in every if issue.severity != "off"], path.with_name("issues.jsonl"))
     issues = Found(checks=wanted.get("checks", {}), drop=wanted.get("drop", ()))
@@ -58,16 +72,19 @@ def tokenized(path: Path, request: dict[str, Any], tokenizer: Any) -> TrainingRo
     kept = [sample for sample in found if sample.where is None or sample.where.line not in lines]
     if not kept:
         raise DataError(f"{path}: no rows are left to train on")
-    return TrainingRows(_columns(kept), tuple(_notes(kept, issues, left_out)))
+    made = columns(kept, request, path)
+    return TrainingRows(made, tuple(_notes(kept, issues, left_out)))
 
 
 def _issues(
-    rows: Sequence[Row], found: Sequence[Sample], tokenizer: Any, wanted: Mapping[str, Any]
+    rows: Sequence[Row], found: Sequence[Sample | Asked], tokenizer: Any, wanted: Mapping[str, Any]
 ) -> Iterator[Issue]:
     """Give every finding with what it is worth among all rows."""
+    made = [sample for sample in found if not isinstance(sample, Asked)]
+    limit = wanted["max_length"]
     issues = [
-        *audit(found, tokenizer, train_on=wanted["train_on"]),
-        *(too_long(sample, wanted["max_length"]) for sample in found if not sample.complete),
+        *audit(made, tokenizer, train_on=wanted["train_on"]),
+        *(too_long(sample, limit) for sample in made if not sample.complete),
         *_unheld(rows),
     ]
     counts = Counter(issue.code for issue in issues)
@@ -75,6 +92,22 @@ def _issues(
     weights = {code: severity(code, n, len(found), checks) for code, n in counts.items()}
     for issue in issues:
         yield issue.model_copy(update={"severity": weights[issue.code]})
+    for sample in found:
+        if isinstance(sample, Asked) and not sample.complete:
+            yield _no_room(sample, limit)
+
+
+def _no_room(sample: Asked, limit: int) -> Issue:
+    """Say that the model cannot write to the end of an answer; no prompt is cut."""
+    return Issue(
+        code="too-long",
+        file=sample.where.file,
+        line=sample.where.line,
+        message=f"the prompt has {len(sample.prompt_ids)} tokens; with objective.max_new_tokens of "
+        f"answer that is more than training.max_length={limit}",
+        fix="lower objective.max_new_tokens, shorten the prompt, or leave such rows out: "
+        "data: {drop: [too-long]}",
+    )
 
 
 def _unheld(rows: Sequence[Row]) -> Iterator[Issue]:
@@ -110,7 +143,7 @@ def _left_out(issues: Sequence[Issue], rows: Sequence[Row]) -> list[Dropped]:
 
 
 def _notes(
-    kept: Sequence[Sample], issues: Sequence[Issue], out: Sequence[Dropped]
+    kept: Sequence[Sample | Asked], issues: Sequence[Issue], out: Sequence[Dropped]
 ) -> Iterator[str]:
     yield _summary(kept)
     if out:
@@ -135,19 +168,30 @@ def pairs(rows: Sequence[Row], tokenizer: Any, limit: int | None) -> list[Pair]:
     ]
 
 
-def _columns(rows: Sequence[Sample]) -> dict[str, list[Any]]:
-    kind: tuple[str, ...] = ("input_ids", "labels")
-    if isinstance(rows[0], Pair):
-        kind = ("prompt_ids", "chosen_ids", "rejected_ids")
-    return {name: [getattr(row, name) for row in rows] for name in kind}
+def judged(rows: Sequence[Row], tokenizer: Any, limit: int | None) -> list[Judgement]:
+    """Tokenise rows with an answer and a verdict; of a pair, both answers."""
+    found = samples(rows, tokenizer, train_on="completion", max_length=limit)
+    return list(unpaired(found))
 
 
-def _summary(rows: Sequence[Sample]) -> str:
+def asked(rows: Sequence[Row], tokenizer: Any, *, room: int) -> list[Asked]:
+    """Tokenise rows of prompts; `room` is what is left for one beside its answer."""
+    found = ((row, tokenize_prompt(row, tokenizer)) for row in rows if isinstance(row, Prompt))
+    return [Asked(ids, row, complete=len(ids) <= room) for row, ids in found]
+
+
+def _summary(rows: Sequence[Sample | Asked]) -> str:
     samples = [row for row in rows if isinstance(row, Tokens)]
     if samples:
         total = sum(len(row.input_ids) for row in samples)
         trained = sum(label != IGNORED for row in samples for label in row.labels)
         return f"{len(samples)} rows, {total} tokens, {trained} of them trained on"
+    if judgements := [row for row in rows if isinstance(row, Judgement)]:
+        total = sum(len(row.prompt_ids) + len(row.completion_ids) for row in judgements)
+        wanted = sum(row.label for row in judgements)
+        return f"{len(judgements)} answers, {wanted} of them wanted, {total} tokens"
+    if prompts := [row for row in rows if isinstance(row, Asked)]:
+        return f"{len(prompts)} prompts, {sum(len(row.prompt_ids) for row in prompts)} tokens"
     found = [row for row in rows if isinstance(row, Pair)]
     total = sum(2 * len(p.prompt_ids) + len(p.chosen_ids) + len(p.rejected_ids) for p in found)
     return f"{len(found)} pairs, {total} tokens"

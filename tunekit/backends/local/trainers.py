@@ -7,44 +7,85 @@ import json
 import math
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
 from transformers import set_seed
 from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.kto_config import KTOConfig
+from trl.trainer.reward_config import RewardConfig
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
+from tunekit.backends.local.columns import functions
+from tunekit.backends.local.curve import Curve
+from tunekit.backends.local.evaluator import Evaluator
+from tunekit.backends.local.fast.install import install
 from tunekit.backends.local.job import Job
-from tunekit.backends.local.losses import ORPO, PreparedDPO, SimPO, SimPOConfig
+from tunekit.backends.local.losses import CPO, ORPO, CPOConfig, PreparedDPO, SimPO, SimPOConfig
+from tunekit.backends.local.methods import attach, config
 from tunekit.backends.local.models import locate
+from tunekit.backends.local.prepared import PreparedGRPO, PreparedKTO, PreparedReward
 from tunekit.backends.local.reporter import Reporter
 from tunekit.backends.local.rows import TrainingRows
+from tunekit.events import LogEvent
 
 _TRAINERS: dict[str, tuple[Any, Any]] = {
     "sft": (SFTConfig, SFTTrainer),
     "dpo": (DPOConfig, PreparedDPO),
     "simpo": (SimPOConfig, SimPO),
     "orpo": (DPOConfig, ORPO),
+    "ipo": (DPOConfig, PreparedDPO),
+    "cpo": (CPOConfig, CPO),
+    "kto": (KTOConfig, PreparedKTO),
+    "reward": (RewardConfig, PreparedReward),
+    "grpo": (GRPOConfig, PreparedGRPO),
 }
 """By objective: the config and the trainer."""
 
 
 def build(job: Job, request: dict[str, Any], model: Any, tokenizer: Any, data: TrainingRows) -> Any:
     """Make the trainer of the request's objective."""
-    config, trainer = _TRAINERS[request["objective"]]
-    args = _arguments(config, job, request)
+    arguments, kind = _TRAINERS[request["objective"]]
+    args = _arguments(arguments, job, request)
     # After loading, which may draw random numbers, and right before adapters are initialised.
     set_seed(args.seed)
-    return trainer(
+    method = attach.Method(job, request)
+    trainer = kind(
         model=model,
         args=args,
         train_dataset=Dataset.from_dict(data.columns),
         processing_class=tokenizer,
-        peft_config=_peft(request),
-        callbacks=[Reporter(job)],
+        peft_config=config.build(request, model),
+        callbacks=[method, Reporter(job)],
+        **({"reward_funcs": functions(request)} if request["objective"] == "grpo" else {}),
     )
+    count = partial(total_steps, trainer)
+    begun = method.begin(trainer, tokenizer, data.columns, steps=count)
+    # Our passes move the weights, so they come after what a method makes of them.
+    for line in (*begun, *install(trainer, request)):
+        if os.environ.get("RANK", "0") == "0":
+            job.emit(LogEvent(message=line))
+    return trainer
+
+
+def inner(trainer: Any) -> Any:
+    """Give the model as it is, without what accelerate wraps around it."""
+    return trainer.accelerator.unwrap_model(trainer.model)
+
+
+def watch(job: Job, request: dict[str, Any], trainer: Any, evaluator: Evaluator | None) -> Curve:
+    """Let the held-out loss be measured during the training, where the request asks for it."""
+    wanted = request["evaluation"].get("curve")
+    rows = evaluator.curve_rows() if evaluator and wanted else ()
+    curve = Curve(job, rows, patience=wanted["patience"] if wanted else None)
+    # Every process takes part in the vote on whether to stop.
+    if wanted:
+        trainer.add_callback(curve)
+    return curve
 
 
 def total_steps(trainer: Any) -> int:
@@ -61,14 +102,14 @@ def total_steps(trainer: Any) -> int:
 def load_weights(trainer: Any, checkpoint: Path) -> None:
     """Take the weights of a checkpoint without training."""
     trainer._load_from_checkpoint(str(checkpoint))
+    attach.of(trainer).take_up(checkpoint)
 
 
 def save(trainer: Any, tokenizer: Any, request: dict[str, Any], into: Path) -> None:
     """Leave what PEFT or transformers load; the folder appears whole or not at all."""
     part = into.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    model.save_pretrained(part)
+    attach.of(trainer).save(part)
     tokenizer.save_pretrained(part)
     # PEFT's model card is a form with nothing filled in.
     (part / "README.md").unlink(missing_ok=True)
@@ -79,13 +120,22 @@ def save(trainer: Any, tokenizer: Any, request: dict[str, Any], into: Path) -> N
 
 def _tidy(path: Path, request: dict[str, Any]) -> None:
     """Name the base so that others find it, and sort what PEFT writes in random order."""
-    config = json.loads(path.read_bytes())
+    content = json.loads(path.read_bytes())
     source = locate(request["model"]["source"])
-    config["base_model_name_or_path"] = (
+    content["base_model_name_or_path"] = (
         str(Path(source).absolute()) if Path(source).exists() else source
     )
-    config["target_modules"] = sorted(config["target_modules"])
-    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    if content.get("task_type") == "SEQ_CLS":
+        # PEFT lists every name that a head may have.
+        content["modules_to_save"] = ["score"]
+    for name in ("target_modules", "feedforward_modules"):
+        if isinstance(content.get(name), list):
+            content[name] = sorted(content[name])
+    # The weights are there, and what they began with is over.
+    for name in ("eva_config", "loftq_config"):
+        if name in content:
+            content[name] = None
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def _arguments(kind: Any, job: Job, request: dict[str, Any]) -> Any:
@@ -109,12 +159,3 @@ def _arguments(kind: Any, job: Job, request: dict[str, Any]) -> Any:
         dataloader_pin_memory=request["device"] == "cuda",
         ddp_find_unused_parameters=False if "RANK" in os.environ else None,
     )
-
-
-def _peft(request: dict[str, Any]) -> Any:
-    """Give PEFT's config; Unsloth has added its adapters by itself."""
-    if request["peft"] is None or request["engine"] == "unsloth":
-        return None
-    from peft import LoraConfig
-
-    return LoraConfig(**request["peft"])

@@ -1,0 +1,85 @@
+"""Every method with every objective: it trains, or the plan says why not. No cell is unknown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tunekit as tk
+from tests.local.objective_rows import JUDGED, PAIRS, PROMPTS
+from tests.local.specs import chats, small
+from tests.tiny import tiny_model
+from tunekit.testing.full import every, members
+
+HERE = tk.Local(in_process=True)
+ROWS: dict[str, Any] = {
+    "conversation": chats(8),
+    "judged": JUDGED,
+    "preference": PAIRS,
+    "prompt": PROMPTS,
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "lora": {"rank": 2},
+    "qlora": {"rank": 2},
+    "adalora": {"rank": 2},
+    "vera": {"rank": 4},
+    "oft": {"block_size": 4},
+    "prefix": {"num_virtual_tokens": 3},
+    "prompt": {"num_virtual_tokens": 3},
+    "ptuning": {"num_virtual_tokens": 3},
+    "peft": {"config": {"peft_type": "MISS", "r": 2, "target_modules": "all-linear"}},
+    "grpo": {"rewards": ["json_valid"], "generations": 2, "max_new_tokens": 3},
+}
+"""What makes a member small; one that is not here is trained as it is."""
+CELLS = [(method.model_fields["type"].default, kind) for method, kind in every()]
+
+
+def part(tag: str) -> dict[str, Any]:
+    return {"type": tag, **SETTINGS.get(tag, {})}
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one model for all runs."""
+    folder = tmp_path_factory.mktemp("cells")
+    tiny_model(folder / "model")
+    return folder
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("method", "objective"),
+    CELLS,
+    ids=lambda each: each if isinstance(each, str) else each.__name__,
+)
+def test_a_cell_trains_or_says_why_not(room: Path, method: str, objective: Any) -> None:
+    spec = small(
+        room,
+        data=ROWS[min(objective.row_kinds)],
+        method=part(method),
+        objective=part(objective.model_fields["type"].default),
+        training={"max_steps": 2, "learning_rate": 1e-2, "warmup_ratio": 0.0},
+    )
+    plan = tk.plan(spec, HERE)
+    if plan.unsupported:
+        assert all(change.reason for change in plan.unsupported)
+        return
+
+    run = tk.run(spec, HERE, progress=False)
+
+    losses = [
+        event.metrics["loss"]
+        for event in run.events(follow=False)
+        if event.kind == "metrics" and "loss" in event.metrics
+    ]
+    assert len(losses) == 2
+    assert run.adapter.kind == ("model" if method == "full" else "adapter")
+    assert run.adapter.load() is not None
+
+
+def test_the_cells_are_all_that_the_spec_knows() -> None:
+    methods = {kind.model_fields["type"].default for kind in members("method")}
+    assert {method for method, _ in CELLS} == methods
+    assert len(CELLS) == len(methods) * len(members("objective"))

@@ -1,0 +1,1 @@
+"""What methods need of the worker beside a config of PEFT, one file each."""
