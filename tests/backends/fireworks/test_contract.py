@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
+from tests.backends.on_loopback import OnLoopback
 from tunekit.backends.backend import Backend
 from tunekit.backends.fireworks.backend import Fireworks
 from tunekit.backends.fireworks.states import STATES
 from tunekit.spec.finetune import FineTune
-from tunekit.testing.managed import ManagedContract
+from tunekit.testing.full import fields
 from tunekit.testing.providers.fireworks import LoopbackFireworks
 
 ROWS = [
@@ -23,40 +23,28 @@ ROWS = [
 ]
 
 
-class TestFireworks(ManagedContract):
+class TestFireworks(OnLoopback):
+    loopback = LoopbackFireworks
+    failed = "FAILED"
     creates = "POST /v1/accounts/acme/supervisedFineTuningJobs$"
     reads = "GET /v1/accounts/acme/supervisedFineTuningJobs/"
     states = STATES
     refuses = frozenset(
         {
-            *("method.type", "method.alpha", "method.dropout", "method.target_modules"),
-            *("method.quantization", "method.double_quantization"),
+            # All of them, since every field of a method that is not there is refused.
+            *fields("method"),
             *("objective.type", "objective.beta", "objective.gamma", "objective.train_on"),
             *("objective.length_normalized", "objective.sft_weight"),
+            *("objective.loss", "objective.label_smoothing"),
+            *("objective.desirable_weight", "objective.undesirable_weight"),
+            *("objective.center_rewards_coefficient", "objective.rewards"),
+            *("objective.reward_weights", "objective.generations"),
+            *("objective.max_new_tokens", "objective.temperature"),
             *("training.max_steps", "training.packing", "training.max_grad_norm"),
             "training.seed",
         }
     )
     failure = "the trainer went away"
-
-    good: ClassVar[LoopbackFireworks]
-    bad: ClassVar[LoopbackFireworks]
-
-    @classmethod
-    def setup_class(cls) -> None:
-        super().setup_class()
-        cls.good, cls.bad = LoopbackFireworks(), LoopbackFireworks(outcome="FAILED")
-        cls.good.start()
-        cls.bad.start()
-
-    @classmethod
-    def teardown_class(cls) -> None:
-        cls.good.stop()
-        cls.bad.stop()
-        super().teardown_class()
-
-    def server(self) -> LoopbackFireworks:
-        return self.good
 
     def jobs(self) -> int:
         return sum("CANCEL" not in job.word for job in self.good.jobs)

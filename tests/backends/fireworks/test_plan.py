@@ -178,6 +178,33 @@ def test_a_warm_start_takes_the_place_of_the_base(objective: str) -> None:
     assert "baseModel" not in settings
 
 
+@pytest.mark.parametrize("objective", ["sft", "dpo"])
+@pytest.mark.parametrize("start", ["accounts/acme/models/before", "dpoJobs/before"])
+def test_a_start_is_the_warm_start(objective: str, start: str) -> None:
+    data = chats() if objective == "sft" else pairs()
+    plan = planned(spec(objective=objective, data=data, start_from=f"fireworks:{start}"))
+    settings = plan.request["body"]
+    settings = settings.get("trainingConfig", settings)
+    assert settings["warmStartFrom"] == start
+    assert "baseModel" not in settings
+    assert [change.used for change in plan.changes if change.field == "model"] == [THERE, start]
+    assert plan.request["base"] == THERE
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"start_from": "/adapters/mine"}, "fireworks:JOB"),
+        ({"start_from": "together:ft-1"}, "fireworks:JOB"),
+        ({"start_from": "fireworks:before"}, "accounts/ACCOUNT/models/MODEL"),
+        ({"start_from": "fireworks:dpoJobs/before", "method": "full"}, "adapters only"),
+    ],
+)
+def test_a_start_that_fireworks_cannot_know_is_refused(fields: dict[str, Any], words: str) -> None:
+    assert words in refused(spec(**fields))["start_from"]
+    assert "warmStartFrom" not in body(spec(**fields))
+
+
 def test_a_key_in_the_spec_is_refused() -> None:
     extra = {"fireworks": {"wandbConfig": {"apiKey": "wandb-secret"}}}
     with pytest.raises(SpecError, match="WANDB_API_KEY") as caught:
@@ -210,6 +237,16 @@ def test_weights_are_on_all_rows_or_on_none() -> None:
     plain = Conversation(messages=(Message(role="user", content="?"),), where=WHERE)
     assert Fireworks().native(plain, weighted)["weight"] == 1.0
     assert "weight" not in Fireworks().native(plain, planned(spec()))
+
+
+def test_the_plan_names_a_row_that_is_sent_with_the_weight_1() -> None:
+    rows = chats()
+    some = planned(spec(data=[*rows[:4], {**rows[4], "weight": 0.5}, *rows[5:]]))
+    (change,) = [change for change in some.changes if change.field == "data"]
+    assert (change.outcome, change.used) == ("adapted", 1)
+    assert change.asked == "no weight beside <rows>:1"
+    every = planned(spec(data=[{**row, "weight": 0.5} for row in rows]))
+    assert "data" not in [change.field for change in every.changes]
 
 
 def test_a_pair_becomes_a_question_with_two_answers() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import tunekit as tk
 from tests.backends.fireworks.specs import JOBS, MODEL, chats, sent, spec, turn
 from tunekit.backends import registry
 from tunekit.backends.fireworks.backend import Fireworks
@@ -204,3 +205,50 @@ class TestWandb:
         with pytest.raises(CredentialsError, match="WANDB_API_KEY"):
             submit(spec(), Fireworks(base_url=server.url, max_cost=9, wandb_project="p"))
         assert server.jobs == []
+
+
+def test_held_out_rows_alone_may_have_weights(server: LoopbackFireworks) -> None:
+    held = [{**row, "weight": 0.5} for row in chats(44)[40:43]] + chats(44)[43:]
+    submit(spec(validation=held), Fireworks(base_url=server.url, max_cost=math.inf))
+    weights = [
+        [row["weight"] for row in map(json.loads, dataset.files["validation.jsonl"].splitlines())]
+        for dataset in server.datasets.values()
+        if "validation.jsonl" in dataset.files
+    ]
+    assert weights == [[0.5, 0.5, 0.5, 1.0]]
+
+
+def test_a_run_goes_on_from_another_one(
+    server: LoopbackFireworks, backend: Fireworks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIREWORKS_BASE_URL", server.url)
+    method = {"type": "lora", "rank": 4}
+    first = run = submit(spec(method=method), backend).wait(60)
+    for start in (first.id, f"fireworks:{first.job_id}", f"fireworks:{first.hosted}"):
+        run = submit(spec(method=method, start_from=start), backend).wait(60)
+        assert json.loads(sent(server, JOBS)[-1].body)["warmStartFrom"] == first.hosted
+        assert run.used["warm_start"] == first.hosted
+        assert run.adapter.folder.is_dir()
+    # Under the full name it is another id, so that no run here has it.
+    again = tk.attach(f"fireworks:accounts/acme/{run.job_id}")
+    assert (again.spec.model, again.spec.start_from) == (MODEL, f"fireworks:{first.hosted}")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"method": {"type": "lora", "rank": 8}}, "--set method.rank=4"),
+        ({"model": "meta-llama/Llama-3.2-3B-Instruct"}, "was made of"),
+        ({"start_from": "fireworks:accounts/acme/models/other"}, "is no adapter there"),
+        ({"start_from": "fireworks:dpoJobs/other"}, "not found"),
+    ],
+)
+def test_a_start_that_does_not_fit_buys_nothing(
+    server: LoopbackFireworks, backend: Fireworks, fields: dict[str, Any], words: str
+) -> None:
+    method = {"type": "lora", "rank": 4}
+    first = submit(spec(method=method), backend).wait(60)
+    wanted = {"method": method, "start_from": f"fireworks:{first.hosted}", **fields}
+    with pytest.raises(RequestRejected, match=words):
+        submit(spec(**wanted), backend)
+    assert len(server.jobs) == 1

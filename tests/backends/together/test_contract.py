@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
+from tests.backends.on_loopback import OnLoopback
 from tests.backends.together.specs import questions
 from tunekit.backends.backend import Backend
 from tunekit.backends.together.backend import Together
 from tunekit.events import JobState
 from tunekit.spec.finetune import FineTune
-from tunekit.testing.managed import ManagedContract
+from tunekit.testing.full import fields
 from tunekit.testing.providers.together import LoopbackTogether
 
 
-class TestTogether(ManagedContract):
+class TestTogether(OnLoopback):
+    loopback = LoopbackTogether
+    failed = "error"
     creates = "POST /v1/fine-tunes$"
     reads = "GET /v1/fine-tunes/"
     # The words of the SDK's `FinetuneJobStatus`.
@@ -32,30 +35,17 @@ class TestTogether(ManagedContract):
     }
     refuses = frozenset(
         {
-            *("method.type", "method.quantization", "method.double_quantization"),
+            # All of them, since every field of a method that is not there is refused.
+            *fields("method"),
             *("objective.type", "objective.beta", "training.max_steps"),
+            *("objective.loss", "objective.label_smoothing", "objective.sft_weight"),
+            *("objective.desirable_weight", "objective.undesirable_weight"),
+            *("objective.center_rewards_coefficient", "objective.rewards"),
+            *("objective.reward_weights", "objective.generations"),
+            *("objective.max_new_tokens", "objective.temperature"),
         }
     )
     failure = "a node of the cluster was lost"
-
-    good: ClassVar[LoopbackTogether]
-    bad: ClassVar[LoopbackTogether]
-
-    @classmethod
-    def setup_class(cls) -> None:
-        super().setup_class()
-        cls.good, cls.bad = LoopbackTogether(), LoopbackTogether(outcome="error")
-        cls.good.start()
-        cls.bad.start()
-
-    @classmethod
-    def teardown_class(cls) -> None:
-        cls.good.stop()
-        cls.bad.stop()
-        super().teardown_class()
-
-    def server(self) -> LoopbackTogether:
-        return self.good
 
     def jobs(self) -> int:
         return sum("cancel" not in job.state for job in self.good.jobs)

@@ -204,6 +204,32 @@ def test_a_checkpoint_takes_the_place_of_the_model() -> None:
     assert used(plan, "model", "adapted") == "ft-12ab:40"
 
 
+def test_a_start_is_the_checkpoint_and_what_is_not_known_of_it_is_said() -> None:
+    plan = planned(spec(start_from="together:ft-12ab:40"))
+    native = planned(spec(extra={"together": {"from_checkpoint": "ft-12ab:40"}}))
+    full = planned(spec(start_from="together:ft-12ab", method="full"))
+
+    assert plan == native
+    assert "start_from" in plan.warnings[-1]
+    assert full.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        ("/adapters/mine", "together:JOB"),
+        ("fireworks:accounts/acme/models/mine", "together:JOB"),
+        ("together:", "together:JOB"),
+        ("together:20260801-support", "ft-..."),
+    ],
+)
+def test_a_start_that_together_cannot_know_is_refused(start: str, words: str) -> None:
+    wanted = spec(start_from=start)
+
+    assert words in refused(wanted)["start_from"]
+    assert planned(wanted).request == planned(spec()).request
+
+
 @pytest.mark.parametrize(
     ("extra", "words"),
     [

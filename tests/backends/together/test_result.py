@@ -160,3 +160,9 @@ def test_the_objective_of_a_job_is_read_back(method: dict[str, Any], objective: 
     told = {"model": "Qwen/Qwen3-8B", "training_file": "file-1", "training_method": method}
 
     assert tk.FineTune(**recalled(told).spec).objective == objective
+
+
+def test_what_a_job_went_on_from_is_read_back() -> None:
+    told = {"model": "Qwen/Qwen3-8B", "training_file": "file-1", "from_checkpoint": "ft-1:40"}
+
+    assert tk.FineTune(**recalled(told).spec).start_from == "together:ft-1:40"

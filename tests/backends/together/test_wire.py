@@ -8,6 +8,8 @@ import pytest
 
 from tests.backends.together.specs import bought, creates, held_out, pairs, spec
 from tunekit.backends.together.backend import Together
+from tunekit.errors import RequestRejected
+from tunekit.running.start import submit
 from tunekit.testing.providers.together import LoopbackTogether
 
 TRAINING = {
@@ -161,16 +163,29 @@ def test_the_price_is_asked_for_as_the_official_sdk_asks(
 def test_training_goes_on_from_a_checkpoint_as_with_the_official_sdk(
     server: LoopbackTogether, backend: Together
 ) -> None:
-    bought(server, backend, SFT[0])
+    run = submit(SFT[0], backend).wait(60)
     first = server.jobs[0].id
-    server.set_state(first, "completed")
-    again = spec(method=METHOD, training=TRAINING, extra={"together": {"from_checkpoint": first}})
+    native = {"extra": {"together": {"from_checkpoint": first}}}
 
-    ours = bought(server, backend, again)
+    for start in (native, {"start_from": f"together:{first}"}, {"start_from": run.id}):
+        ours = bought(server, backend, spec(method=METHOD, training=TRAINING, **start))
 
-    theirs = of_sdk(server, backend, ours, **SFT[1], model=None, from_checkpoint=first)
-    assert ours == theirs
-    assert "model" not in ours
+        theirs = of_sdk(server, backend, ours, **SFT[1], model=None, from_checkpoint=first)
+        assert ours == theirs
+        assert "model" not in ours
+
+
+@pytest.mark.parametrize("start", ["ft-1:40", "ft-2"])
+def test_a_start_of_another_base_or_of_no_job_buys_nothing(
+    server: LoopbackTogether, backend: Together, start: str
+) -> None:
+    submit(SFT[0], backend).wait(60)
+    start = start.replace("ft-1", server.jobs[0].id)
+    other = spec(model="Qwen/Qwen3-14B", start_from=f"together:{start}")
+
+    with pytest.raises(RequestRejected, match=r"was made of Qwen/Qwen3-8B.*14B|not found"):
+        submit(other, backend)
+    assert len(server.jobs) == 1
 
 
 def without_empty(body: dict[str, Any]) -> dict[str, Any]:

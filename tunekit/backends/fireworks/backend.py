@@ -135,7 +135,9 @@ class Fireworks(Managed):
 
     def check(self, plan: Plan, uploads: Mapping[str, Upload]) -> None:
         """Ask what the model allows; a missing key of Weights & Biases is said here too."""
-        limits.check(self.account, jobs.config(plan.request["body"]))
+        account = self.account
+        settings = jobs.started(account, jobs.config(plan.request["body"]))
+        limits.check(account, settings, plan.request.get("base"))
         self._with_wandb(plan.request["body"])
 
     def price(self, plan: Plan, uploads: Mapping[str, Upload]) -> float | None:

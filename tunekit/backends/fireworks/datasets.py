@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from tunekit.backends.fireworks.account import Account
 from tunekit.backends.fireworks.look import look
 from tunekit.backends.secret import hide
 from tunekit.backends.sent import Sent
+from tunekit.backends.wait import until
 from tunekit.errors import BackendDown, RequestRejected
 from tunekit.printable import printable
 
@@ -84,21 +84,17 @@ class Datasets:
         self.account.http.signed("PUT", url, body=file.blocks, headers=signed, timeout=timeout)
 
     def _wait(self, name: str) -> None:
-        end = time.monotonic() + _LIMIT
-        while True:
-            found = self.account.get(name)
-            if found.get("state") == "READY":
-                return
-            if (code := look(found, "status", "code") or "OK") != "OK":
-                words = printable(hide(str(look(found, "status", "message") or code)))
-                raise RequestRejected(f"fireworks: {name}: {words}", backend="fireworks")
-            if time.monotonic() >= end:
-                raise BackendDown(
-                    f"fireworks: {name} is still {found.get('state')} after an hour; nothing was "
-                    "bought, submit again later",
-                    backend="fireworks",
-                )
-            time.sleep(self.pause)
+        until(
+            lambda found: _is_ready(name, found),
+            lambda: self.account.get(name),
+            pause=self.pause,
+            patience=_LIMIT,
+            late=lambda found: BackendDown(
+                f"fireworks: {name} is still {found.get('state')} after an hour; nothing was "
+                "bought, submit again later",
+                backend="fireworks",
+            ),
+        )
 
 
 class _Form:
@@ -122,6 +118,15 @@ class _Form:
         yield self._head
         yield from self._file.blocks()
         yield self._tail
+
+
+def _is_ready(name: str, found: dict[str, Any]) -> bool:
+    if found.get("state") == "READY":
+        return True
+    if (code := look(found, "status", "code") or "OK") != "OK":
+        words = printable(hide(str(look(found, "status", "message") or code)))
+        raise RequestRejected(f"fireworks: {name}: {words}", backend="fireworks")
+    return False
 
 
 def _address(answer: dict[str, Any], name: str) -> str:

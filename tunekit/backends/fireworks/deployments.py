@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from tunekit.backends.answer import Answer, NotFound, Unsure
 from tunekit.backends.backend import Serving
 from tunekit.backends.fireworks.account import Account
 from tunekit.backends.fireworks.look import items, look
+from tunekit.backends.wait import until
 from tunekit.errors import BackendDown, RequestRejected
 
 _GONE = frozenset({"DELETED", "DELETING"})
@@ -84,21 +84,26 @@ class Deployments:
             "max_tokens": most,
             "temperature": 0,
         }
-        end = time.monotonic() + _LIMIT
-        while True:
-            answer = self.account.http.call(
-                "POST",
-                "/inference/v1/chat/completions",
-                send=asked,
-                idempotent=True,
-                expect=(503,),
-                timeout=300.0,
-            )
-            if answer.status != 503:
-                return _text(answer)
-            if time.monotonic() >= end:
-                raise BackendDown(f"fireworks: {model}: {answer.words}", backend="fireworks")
-            time.sleep(self.pause)
+        answer = until(
+            lambda answer: answer.status != 503,
+            lambda: self._asked(asked),
+            pause=self.pause,
+            patience=_LIMIT,
+            late=lambda answer: BackendDown(
+                f"fireworks: {model}: {answer.words}", backend="fireworks"
+            ),
+        )
+        return _text(answer)
+
+    def _asked(self, question: Mapping[str, Any]) -> Answer:
+        return self.account.http.call(
+            "POST",
+            "/inference/v1/chat/completions",
+            send=dict(question),
+            idempotent=True,
+            expect=(503,),
+            timeout=300.0,
+        )
 
     def _made(self, base: str, key: str, more: Mapping[str, Any]) -> str:
         """Make the deployment of a key, or give the one there is; one that is gone is replaced."""
@@ -120,14 +125,24 @@ class Deployments:
 
     def _stands(self, name: str) -> None:
         """Wait until a deployment takes adapters."""
-        end = time.monotonic() + _LIMIT
-        while (word := str(self.account.get(name).get("state"))) != "READY":
-            if _STATES.get(word) or time.monotonic() >= end:
-                raise BackendDown(
-                    f"fireworks: {name} is {word}; deploy again when it is READY",
-                    backend="fireworks",
-                )
-            time.sleep(self.pause)
+
+        def ready(word: str) -> bool:
+            if word != "READY" and word in _STATES:
+                raise late(word)
+            return word == "READY"
+
+        def late(word: str) -> BackendDown:
+            return BackendDown(
+                f"fireworks: {name} is {word}; deploy again when it is READY", backend="fireworks"
+            )
+
+        until(
+            ready,
+            lambda: str(self.account.get(name).get("state")),
+            pause=self.pause,
+            patience=_LIMIT,
+            late=late,
+        )
 
     def _load(self, endpoint: str) -> None:
         model, _, name = endpoint.partition("#")

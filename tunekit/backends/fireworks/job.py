@@ -38,6 +38,9 @@ _FACTS = {
 _NOT_OFFERED = (404, 405, 501)
 
 
+_MODEL = re.compile(r"accounts/[a-z0-9-]+/models/[a-z0-9-]{1,63}")
+
+
 class Place(NamedTuple):
     """Where a job is."""
 
@@ -62,11 +65,31 @@ def place_of(job_id: str) -> Place:
     return Place(match["collection"], match["key"], match["account"] or "")
 
 
+def is_start(name: str) -> bool:
+    """Say whether a name is one of a model, or of a job, to go on from."""
+    return bool(_MODEL.fullmatch(name) or _NAME.fullmatch(name))
+
+
+def started(account: Account, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the model of the job that training goes on from, where the job is named."""
+    start = str(settings.get("warmStartFrom") or "")
+    if not _NAME.fullmatch(start):
+        return dict(settings)
+    place = place_of(start)
+    owner = Account(account.http, place.account) if place.account else account
+    made = account.get(owner.name(place.collection, place.key))
+    return {**settings, "warmStartFrom": output(made)}
+
+
 def body(
     account: Account, plan: Plan, uploads: Mapping[str, Upload], marker: str
 ) -> dict[str, Any]:
     """Complete the request of a plan with what is only known when it is sent."""
-    planned: dict[str, Any] = plan.request["body"]
+    planned: dict[str, Any] = dict(plan.request["body"])
+    if "trainingConfig" in planned:
+        planned["trainingConfig"] = started(account, planned["trainingConfig"])
+    else:
+        planned = started(account, planned)
     made: dict[str, Any] = {"dataset": uploads["train"].id, **planned}
     output = {"outputModel": account.name("models", marker)}
     if "trainingConfig" in planned:

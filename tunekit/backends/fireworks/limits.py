@@ -13,25 +13,45 @@ from tunekit.errors import RequestRejected
 _LORA, _FULL = "supervisedLoraTunable", "supervisedFullParameterTunable"
 
 
-def check(account: Account, settings: Mapping[str, Any]) -> None:
+def check(account: Account, settings: Mapping[str, Any], wanted: str | None = None) -> None:
     """Refuse what the model does not take, all of it at once.
+
+    Args:
+        account: That of the job.
+        settings: What the training is told.
+        wanted: The base that an adapter must have to be trained on; None takes any.
 
     Raises:
         RequestRejected: the model is unknown there, or cannot be trained so.
     """
-    name = str(settings.get("warmStartFrom") or settings.get("baseModel"))
-    model = _described(account, name)
-    if "warmStartFrom" in settings:
-        base = look(model, "peftDetails", "baseModel")
-        if not isinstance(base, str):
-            raise RequestRejected(
-                f"fireworks: warmStartFrom: {name} is no adapter; only those are trained on",
-                backend="fireworks",
-            )
-        name, model = base, _described(account, base)
-    faults = list(_faults(settings, name, model))
+    name, faults = str(settings.get("baseModel")), list[str]()
+    if start := settings.get("warmStartFrom"):
+        adapter = account.find(str(start))
+        faults += _misfits(settings, str(start), adapter, wanted)
+        name = str(look(adapter, "peftDetails", "baseModel"))
+    faults += _faults(settings, name, _described(account, name))
     if faults:
         raise RequestRejected(f"fireworks: {'; '.join(faults)}", backend="fireworks")
+
+
+def _misfits(
+    settings: Mapping[str, Any], name: str, adapter: Any, wanted: str | None
+) -> Iterator[str]:
+    """Compare the adapter that training goes on from with what is wished for.
+
+    Raises:
+        RequestRejected: it is no adapter.
+    """
+    base, rank = (look(adapter, "peftDetails", key) for key in ("baseModel", "r"))
+    if not isinstance(base, str):
+        raise RequestRejected(
+            f"fireworks: start_from: {name} is no adapter there; only those are trained on",
+            backend="fireworks",
+        )
+    if wanted is not None and base != wanted:
+        yield f"start_from: {name} was made of {base}, and the spec's model is {wanted}"
+    if isinstance(rank, int) and rank != settings.get("loraRank"):
+        yield f"start_from: {name} has rank {rank}; --set method.rank={rank}"
 
 
 def _described(account: Account, name: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tunekit.planning.ledger import Ledger
 from tunekit.spec.finetune import FineTune
-from tunekit.spec.objectives import DPO, ORPO, SFT, SimPO
+from tunekit.spec.objectives import DPO, GRPO, ORPO, SFT
 
 HIGHEST_BETA = 0.5
 _USUAL_BETA = 0.1
@@ -24,7 +24,7 @@ def body(use: Ledger, spec: FineTune, settings: dict[str, Any]) -> dict[str, Any
         loss = {"method": "DPO", "dpo": {"beta": _beta(use)}}
         _variants(use)
     else:
-        loss = _no_loss(use, spec.objective)
+        loss = _no_loss(use, spec)
     return {"trainingConfig": settings, "lossConfig": loss}
 
 
@@ -37,17 +37,26 @@ def _beta(use: Ledger) -> float:
 
 
 def _variants(use: Ledger) -> None:
-    for field in ("objective.length_normalized", "objective.sft_weight"):
-        if use.value(field):
+    plain = {"loss": "sigmoid", "label_smoothing": 0, "length_normalized": False, "sft_weight": 0}
+    for name, value in plain.items():
+        field = f"objective.{name}"
+        if use.value(field) != value:
             use.refuse(field, "Fireworks has plain DPO only")
         else:
             use.take(field)
 
 
-def _no_loss(use: Ledger, objective: SimPO) -> dict[str, Any]:
+def _no_loss(use: Ledger, spec: FineTune) -> dict[str, Any]:
     """Refuse what Fireworks has no loss for; a run that goes on without it is plain DPO."""
-    reason = "Fireworks trains by sft, dpo and orpo"
+    objective = spec.objective
+    name = type(objective).__name__
+    reason = f"Fireworks trains by sft, dpo and orpo, not by {name}; backend: local does"
+    if isinstance(objective, GRPO):
+        reason = (
+            "reinforcement learning at Fireworks runs an evaluator that lies there, not Python "
+            "functions of yours; backend: local runs them"
+        )
     use.refuse_value("objective.type", objective.type, reason)
-    for field in ("objective.beta", "objective.gamma"):
-        use.refuse(field, reason)
+    for field in type(objective).model_fields.keys() - {"type"}:
+        use.refuse(f"objective.{field}", reason)
     return {"method": "DPO", "dpo": {"beta": _USUAL_BETA}}

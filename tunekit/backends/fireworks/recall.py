@@ -41,9 +41,10 @@ def recalled(job: Mapping[str, Any], *, collection: str, base: str) -> Recalled:
     settings = config(job)
     if not isinstance(job.get("dataset"), str):
         raise RequestRejected(f"fireworks: {job.get('name')} names no dataset", backend="fireworks")
-    rank = settings.get("loraRank")
+    rank, start = settings.get("loraRank"), settings.get("warmStartFrom")
     spec = {
         "model": hub_id(base, "fireworks") or base,
+        **({"start_from": f"fireworks:{start}"} if start else {}),
         "data": job["dataset"],
         "validation": None,
         "method": _method(rank),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tunekit.adapters.allowed import is_allowed
 from tunekit.backends.download import Link, download
 from tunekit.backends.fireworks.account import Account
 from tunekit.backends.fireworks.look import table
+from tunekit.backends.wait import until
 from tunekit.errors import AdapterError, BackendDown
 
 _LIMIT = 900.0
@@ -39,13 +39,15 @@ def bring(account: Account, model: str, into: Path, *, pause: float) -> None:
 
 
 def _wait(account: Account, model: str, pause: float) -> None:
-    end = time.monotonic() + _LIMIT
-    while (state := account.get(model).get("state")) != "READY":
-        if time.monotonic() >= end:
-            raise BackendDown(
-                f"fireworks: {model} is still {state}; try again later", backend="fireworks"
-            )
-        time.sleep(pause)
+    until(
+        lambda state: state == "READY",
+        lambda: str(account.get(model).get("state")),
+        pause=pause,
+        patience=_LIMIT,
+        late=lambda state: BackendDown(
+            f"fireworks: {model} is still {state}; try again later", backend="fireworks"
+        ),
+    )
 
 
 def _urls(account: Account, model: str) -> Mapping[str, str]:

@@ -26,9 +26,9 @@ def native(row: Row, wanted: Mapping[str, Any]) -> dict[str, Any]:
     written = TARGETS["fireworks"](row)
     if isinstance(row, Conversation) and wanted.get("train_on") == "completion":
         _last_only(written["messages"])
+    # On all rows or on none, Fireworks says.
     written.pop("weight", None)
-    if wanted.get("weighted") or weight(row) != 1:
-        # On all rows or on none, Fireworks says.
+    if wanted.get("weighted"):
         written["weight"] = weight(row)
     return written
 

@@ -137,7 +137,10 @@ class Together(Managed):
         """
         self._accounts()
         request = _request(plan, uploads)
-        name = request.get("model") or str(request.get("from_checkpoint", "")).partition(":")[0]
+        start = str(request.get("from_checkpoint", "")).partition(":")[0]
+        if start.startswith("ft-"):
+            job.require_base(self._job(JobId(start)), None if self.model_name else plan.model)
+        name = request.get("model") or start
         try:
             answer = self.http.call("GET", f"{_JOBS}/models/limits", query={"model_name": name})
         except NotFound as error:

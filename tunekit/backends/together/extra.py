@@ -30,13 +30,19 @@ def require_sound(extra: Mapping[str, Any]) -> None:
         if name in extra:
             raise SpecError(f"extra.together.{name}: {reason}; leave it out")
     checkpoint = extra.get("from_checkpoint")
-    if checkpoint is not None and not _is_theirs(checkpoint):
+    if checkpoint is not None and not is_checkpoint(checkpoint):
         raise SpecError(
-            f"extra.together.from_checkpoint: {checkpoint!r} is no checkpoint of Together's; give "
-            "a job (ft-...) or the name of its output, with `:STEP` behind it for an earlier "
-            "step. `tunekit show RUN` names the job of a run"
+            f"extra.together.from_checkpoint: {checkpoint!r} is {NO_CHECKPOINT}. A run of yours "
+            "goes into start_from"
         )
 
 
-def _is_theirs(checkpoint: Any) -> bool:
+NO_CHECKPOINT = (
+    "no checkpoint of Together's; give a job (ft-...) or the name of its output, with `:STEP` "
+    "behind it for an earlier step"
+)
+
+
+def is_checkpoint(checkpoint: Any) -> bool:
+    """Say whether Together could know a checkpoint of that name."""
     return isinstance(checkpoint, str) and (checkpoint.startswith("ft-") or "/" in checkpoint)

@@ -12,6 +12,7 @@ from tunekit.backends.http import Http
 from tunekit.backends.sent import Sent
 from tunekit.backends.together import said
 from tunekit.backends.together.parts import PART_BYTES, in_parts
+from tunekit.backends.wait import until
 from tunekit.errors import BackendDown, CredentialsError, RequestRejected
 
 SINGLE_BYTES = 5 << 30
@@ -113,18 +114,18 @@ class Files:
         if not _status(told):
             place = said.path("v1", "files", file_id, "preprocess")
             told = self.http.call("POST", place, idempotent=True).object()
-        end = time.monotonic() + self.patience
-        while (status := _status(told)) != _READY:
-            if status in _REFUSED:
-                raise _invalid(file_id, told)
-            if time.monotonic() >= end:
-                raise BackendDown(
-                    f"together: {file_id} is still {status or 'not validated'} after "
-                    f"{self.patience:,.0f} s; try again later",
-                    backend="together",
-                )
-            time.sleep(self.pause)
-            told = self._look(file_id)
+        until(
+            lambda told: _is_valid(file_id, told),
+            lambda: self._look(file_id),
+            pause=self.pause,
+            patience=self.patience,
+            late=lambda told: BackendDown(
+                f"together: {file_id} is still {_status(told) or 'not validated'} after "
+                f"{self.patience:,.0f} s; try again later",
+                backend="together",
+            ),
+            seen=told,
+        )
         return file_id
 
     def _look(self, file_id: str) -> said.Told:
@@ -135,6 +136,13 @@ def _status(told: said.Told) -> str:
     """Give how far the validation has come, "" before it was asked for."""
     found = said.text(told, "processing_status").upper()
     return found or (_READY if told.get("Processed") is True else "")
+
+
+def _is_valid(file_id: str, told: said.Told) -> bool:
+    status = _status(told)
+    if status in _REFUSED:
+        raise _invalid(file_id, told)
+    return status == _READY
 
 
 def _invalid(file_id: str, told: said.Told) -> RequestRejected:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunekit.backends.backend import Recalled
-from tunekit.backends.catalogue import hub_id
+from tunekit.backends.catalogue import hub_id, named
 from tunekit.backends.together import said
+from tunekit.errors import RequestRejected
 from tunekit.events import JobState
 
 STATES: Mapping[str, JobState] = {
@@ -42,6 +43,7 @@ def used(job: said.Told) -> dict[str, Any]:
     kind = said.part(job, "training_type")
     found: dict[str, Any] = {
         "base_model": said.text(job, "model") or None,
+        "warm_start": said.text(job, "from_checkpoint") or None,
         "rank": said.number(kind, "lora_r"),
         "alpha": said.number(kind, "lora_alpha"),
         "dropout": said.number(kind, "lora_dropout"),
@@ -56,11 +58,32 @@ def used(job: said.Told) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
+def require_base(job: said.Told, model: str | None) -> None:
+    """Stop where a job that training goes on from was made of another model than the spec names.
+
+    Raises:
+        RequestRejected: it was.
+    """
+    made_of = said.text(job, "model")
+    if model and made_of and _bare(made_of) != _bare(named(model, "together").name):
+        raise RequestRejected(
+            f"together: start_from: {said.text(job, 'id')} was made of {made_of}, and the spec's "
+            f"model is {model}; nothing was bought",
+            backend="together",
+        )
+
+
+def _bare(name: str) -> str:
+    return name.lower().removesuffix("-reference")
+
+
 def recalled(job: said.Told) -> Recalled:
     """Give the wishes that would make such a job; what its rows were is not told."""
     name = said.text(job, "model")
+    start = said.text(job, "from_checkpoint")
     wishes = {
         "model": hub_id(name, "together") or name,
+        **({"start_from": f"together:{start}"} if start else {}),
         "data": f"together:{said.text(job, 'training_file') or 'unknown'}",
         "validation": None,
         "method": _method(said.part(job, "training_type")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tunekit.backends.plain_lora import ALPHA, RANK, trains
 from tunekit.planning.ledger import Ledger
 from tunekit.spec.finetune import FineTune
 from tunekit.spec.methods import Full, QLoRA
@@ -15,6 +16,8 @@ MOST_RANK = 64
 def training_type(use: Ledger, spec: FineTune) -> dict[str, Any]:
     """Give method, rank, alpha, dropout and layers."""
     use.take("method.type")
+    if not trains(use, spec, "Together"):
+        return {"type": "Lora", "lora_r": RANK, "lora_alpha": ALPHA}
     if isinstance(spec.method, Full):
         return {"type": "Full"}
     if isinstance(spec.method, QLoRA):
@@ -22,10 +25,10 @@ def training_type(use: Ledger, spec: FineTune) -> dict[str, Any]:
         use.refuse_value("method.type", "qlora", reason)
         use.refuse("method.quantization", reason)
         use.refuse("method.double_quantization", reason)
-    targets = use.take("method.target_modules")
+    targets, asked = use.take("method.target_modules"), getattr(spec.method, "rank", "auto")
     return {
         "type": "Lora",
-        "lora_r": _rank(use, spec.method.rank),
+        "lora_r": _rank(use, asked),
         "lora_alpha": _alpha(use),
         "lora_dropout": use.take("method.dropout"),
         "lora_trainable_modules": targets if isinstance(targets, str) else ",".join(targets),

@@ -31,13 +31,20 @@ def training_method(
         )
     if isinstance(objective, DPO):
         return _preferred(use)
-    reason = "Together has DPO, RPO and SimPO, not ORPO"
+    name = type(objective).__name__
+    reason = f"Together has DPO, RPO and SimPO, not {name}; train by it with backend: local"
     use.refuse_value("objective.type", objective.type, reason)
-    use.refuse("objective.beta", reason)
+    for field in type(objective).model_fields.keys() - {"type"}:
+        use.refuse(f"objective.{field}", reason)
     return _dpo(dpo_beta=0.1)
 
 
 def _preferred(use: Ledger) -> dict[str, Any]:
+    for field, usual in (("objective.loss", "sigmoid"), ("objective.label_smoothing", 0)):
+        if use.value(field) != usual:
+            use.refuse(field, "Together has DPO's sigmoid loss only; backend: local has others")
+        else:
+            use.take(field)
     settings = _dpo(
         dpo_beta=use.take("objective.beta"),
         dpo_normalize_logratios_by_length=use.take("objective.length_normalized"),

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from tunekit.backends import warm_start
 from tunekit.backends.catalogue import named
 from tunekit.backends.together import schedule
+from tunekit.backends.together.extra import NO_CHECKPOINT, is_checkpoint
 from tunekit.backends.together.method import training_type
 from tunekit.backends.together.objective import training_method
 from tunekit.data.profile import Profile
 from tunekit.models import Model
+from tunekit.planning import replay
 from tunekit.planning.defaults import resolve
 from tunekit.planning.ledger import Ledger
 from tunekit.planning.machine import Machine
@@ -46,8 +49,16 @@ def build(spec: FineTune, model: Model, data: Profile, *, model_name: str | None
         use.drop(field, "Together chooses it for its own machines")
     for field in ("data", "validation", "evaluation", "output", "extra"):
         use.hold(field)
+    replay.hold(use, spec, data)
+    use.refuse(
+        "training.early_stopping",
+        "Together counts evaluations, not checkpoints, and may keep another one than the best; "
+        "its own rule: extra: {together: {early_stopping_enabled: true}}",
+    )
+    if (start := _start(use)) is not None:
+        request["from_checkpoint"] = start
     merge(request, spec.extra.get("together", {}))
-    _continued(use, spec, request)
+    _continued(use, request, warnings)
     return use.close(request, backend="together", data=data, warnings=warnings)
 
 
@@ -72,21 +83,27 @@ def _model(use: Ledger, spec: FineTune, model_name: str | None) -> str:
     return str(used)
 
 
-def _continued(use: Ledger, spec: FineTune, request: dict[str, Any]) -> None:
+def _start(use: Ledger) -> str | None:
+    """Give the checkpoint that training goes on from."""
+    start = warm_start.job_of(use, "together")
+    if start is not None and not is_checkpoint(start):
+        warm_start.refuse(use, NO_CHECKPOINT)
+        return None
+    return start
+
+
+def _continued(use: Ledger, request: dict[str, Any], warnings: list[str]) -> None:
     """Leave out the model where training goes on from a checkpoint: they exclude each other."""
     checkpoint = request.get("from_checkpoint")
     if not checkpoint:
         return
     del request["model"]
-    use.note(
-        Change(
-            field="model",
-            outcome="adapted",
-            asked=spec.model,
-            used=checkpoint,
-            reason="training goes on from this checkpoint, whose model Together knows",
+    warm_start.replaces_model(use, checkpoint, "Together")
+    if request["training_type"].get("type") == "Lora":
+        warnings.append(
+            f"start_from: Together does not say whether an adapter that goes on from {checkpoint} "
+            "stands on the base alone; compare it with run.hosted before you rely on it"
         )
-    )
 
 
 def _resolved(spec: FineTune, model: Model, data: Profile) -> dict[str, Change]:
