@@ -31,3 +31,8 @@ def pairs(count: int, *, seed: int = 0) -> list[Pair]:
 
 def asked(tokenizer: Any, *texts: str) -> list[Prompt]:
     return [Prompt(list(tokenizer(text)["input_ids"]), text, "") for text in texts]
+
+
+def longer(answer: str, reference: str) -> int:
+    """A user's own metric."""
+    return len(answer) - len(reference)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from tunekit.errors import SpecError
 from tunekit.evaluation.compare import Comparison, Measurement, compare
+from tunekit.evaluation.differences import Clusters
 
 REFERENCE = '{"category": "billing"}'
 
@@ -29,25 +31,30 @@ def made(count: int = 50, **changes: Any) -> Comparison:
     return compare(base, tuned, **{**given, **changes})
 
 
-def test_the_numbers_are_printed_with_what_they_rest_on() -> None:
+def test_the_verdict_comes_first_and_every_number_with_its_interval() -> None:
     assert str(made(examples=0)).splitlines() == [
+        "improved: json_values 0.00 -> 0.98, +0.98 (95 %: +0.94 to +1.00), n = 50",
+        "",
+        "json_values    0.00 -> 0.98             +0.98 (95 %: +0.94 to +1.00), n = 50",
+        "exact_match    0 % -> 98 %              +98 points (95 %: +94 to +100), n = 50",
+        "json_valid     4 % -> 98 %              +94 points (95 %: +85 to +100), n = 50",
+        "json_schema    0 % -> 98 %              +98 points (95 %: +94 to +100), n = 50",
+        "json_keys      0 % -> 98 %              +98 points (95 %: +94 to +100), n = 50",
         "held-out loss  2.31 -> 1.02 (-55.8 %)   1,234 tokens",
         "perplexity     10.07 -> 2.77 (-72.5 %)",
-        "json_valid     4 % -> 98 %              n = 50; 95 %: 1-13 % -> 90-100 %",
-        "json_keys      0 % -> 98 %              n = 50; 95 %: 0-7 % -> 90-100 %",
-        "exact_match    0 % -> 98 %              n = 50; 95 %: 0-7 % -> 90-100 %",
     ]
 
 
 def test_answers_are_printed_side_by_side() -> None:
     lines = str(made()).splitlines()
-    assert lines[6:10] == [
+    first = lines.index("example 1")
+    assert lines[first : first + 5] == [
         "example 1",
         "prompt     What?",
         f"reference  {REFERENCE}",
         "base       {}",
+        "tuned      hm",
     ]
-    assert lines[10] == "tuned      hm"
     assert [line for line in lines if line.startswith("example")] == [
         "example 1",
         "example 2",
@@ -66,7 +73,7 @@ def test_long_texts_are_clipped_prompts_at_their_beginning() -> None:
     prompt = text[text.index("prompt") : text.index("reference")]
     assert prompt.rstrip().endswith("last")
     assert text.rstrip().endswith("...")
-    assert len(text.splitlines()) <= 22
+    assert len(text.splitlines()) <= 26
 
 
 @pytest.mark.parametrize(
@@ -127,8 +134,8 @@ def test_pairs_are_counted_by_what_is_likelier_and_by_what_gained() -> None:
     found = compare(base, tuned, prompts=[], references=[])
     # The gains are 0 and -5, -1 and -0.5, 0.5 and 0.
     assert found.preference_accuracy == pytest.approx(2 / 3)
-    assert "chosen is likelier  33 % -> 67 %" in str(found)
-    assert "chosen gained more  67 %" in str(found)
+    assert re.search(r"chosen is likelier +33 % -> 67 %", str(found))
+    assert re.search(r"chosen gained more +67 %", str(found))
     assert "n = 3; 95 %:" in str(found)
 
 
@@ -137,11 +144,106 @@ def test_without_pairs_there_is_no_preference() -> None:
     assert made().base.preference_accuracy is None
 
 
-def test_prose_is_scored_without_an_interval_for_what_is_no_proportion() -> None:
+def test_one_answer_is_scored_without_an_interval() -> None:
     base = Measurement(loss=1.0, tokens=1, answers=("no idea",))
     tuned = Measurement(loss=1.0, tokens=1, answers=("in Paris",))
     found = compare(base, tuned, prompts=["Where?"], references=["Paris"])
+    assert (found.differences, found.verdict) == ((), None)
     assert re.search(r"^word_f1 +0\.00 -> 0\.67 +n = 1$", str(found), re.MULTILINE)
+
+
+def answered(answers: list[str], rows: list[float] | None = None) -> Measurement:
+    """A measurement of these answers, and of rows of ten tokens with these losses per token."""
+    losses = rows or []
+    return Measurement(
+        loss=sum(losses) / len(losses) if losses else None,
+        tokens=10 * len(losses),
+        rows=tuple((10 * loss, 10) for loss in losses),
+        answers=tuple(answers),
+    )
+
+
+def compared(base: Measurement, tuned: Measurement, references: list[str], **more: Any) -> Any:
+    return compare(base, tuned, prompts=["?"] * len(references), references=references, **more)
+
+
+LABELS = ["billing", "delivery", "repair"] * 20
+REQUESTS = [
+    f'{{"topic": "{label}", "urgent": {str(n % 2 == 0).lower()}}}' for n, label in enumerate(LABELS)
+]
+
+
+def shuffled(references: list[str]) -> list[str]:
+    return random.Random(5).sample(references, len(references))
+
+
+@pytest.mark.parametrize("references", [LABELS, REQUESTS], ids=["labels", "json"])
+def test_a_model_that_has_learnt_the_form_alone_has_not_improved(references: list[str]) -> None:
+    chat = answered(["Let me see what I can do for you."] * 60)
+    found = compared(chat, answered(shuffled(references)), references)
+    first = found.differences[0]
+    assert first.tuned > first.base + 0.2
+    assert first.low > 0
+    assert found.verdict == "no detectable change"
+    assert "of other rows" in first.note
+    assert first.note[:40] in str(found).replace("\n    ", " ")
+    assert compared(chat, answered(references), references).verdict == "improved"
+
+
+def test_labels_are_judged_by_accuracy_then_macro_f1() -> None:
+    found = compared(answered(["billing"] * 60), answered(LABELS), LABELS)
+    assert [difference.name for difference in found.differences] == ["accuracy", "macro_f1"]
+    assert found.differences[0].base == pytest.approx(1 / 3)
+    # The largest class alone: F1 of 1/2 for one label of three.
+    assert found.differences[1].base == pytest.approx(0.5 / 3)
+    assert found.confusion.labels[:3] == ("billing", "delivery", "repair")
+    assert found.verdict == "improved"
+
+
+def test_prose_is_judged_by_its_loss() -> None:
+    references = [f"Answer {n} in a sentence of its own." for n in range(20)]
+    worse = [1.2 + n / 100 for n in range(20)]
+    found = compared(answered([""] * 20, [1.0] * 20), answered([""] * 20, worse), references)
+    assert found.differences[0].name == "loss"
+    assert found.verdict == "regressed"
+    assert found.differences[0].base == pytest.approx(1.0)
+    assert found.differences[0].change == pytest.approx(0.295)
+
+
+def test_few_answers_leave_the_verdict_to_the_loss() -> None:
+    rows = [2.0 + n / 50 for n in range(30)]
+    found = compared(
+        answered(["{}"] * 8, rows), answered(['{"a": 1}'] * 8, [1.0] * 30), ['{"a": 1}'] * 8
+    )
+    assert [difference.name for difference in found.differences[:2]] == ["loss", "json_values"]
+
+
+def test_the_metrics_that_are_asked_for_come_in_their_order() -> None:
+    found = compared(
+        answered(["a"] * 10, [1.0] * 10),
+        answered(["b"] * 10, [0.5] * 10),
+        ["b"] * 10,
+        metrics=["exact_match", "loss", "preference_accuracy"],
+    )
+    assert [difference.name for difference in found.differences] == ["exact_match", "loss"]
+    assert found.items["exact_match"] == ((0.0, 1.0),) * 10
+
+
+def test_a_function_of_the_users_may_decide() -> None:
+    base, tuned = answered(["ab"] * 10), answered(["abcd"] * 10)
+    found = compared(base, tuned, ["x"] * 10, metrics=["tests.evaluation.rows:longer"])
+    first = found.differences[0]
+    assert (first.name, first.base, first.tuned, first.unit) == ("longer", 1.0, 3.0, "value")
+
+
+def test_near_copies_count_as_one() -> None:
+    rows = [1.0] * 20
+    better = [0.9] * 20
+    alone = compared(answered([], rows), answered([], better), [])
+    tied = compared(
+        answered([], rows), answered([], better), [], clusters=Clusters(rows=[0] * 10 + [1] * 10)
+    )
+    assert (alone.differences[0].clusters, tied.differences[0].clusters) == (20, 2)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from tests.evaluation.rows import asked, labelled, pairs
 from tunekit.data.tokens import Prompt, Tokens
-from tunekit.evaluation import generate, measure
+from tunekit.evaluation import forward, generate
 from tunekit.evaluation.measure import measure as measured
 from tunekit.evaluation.measure import measure_pairs
 
@@ -64,8 +64,8 @@ def test_the_size_of_a_batch_does_not_change_the_loss(
 ) -> None:
     rows = labelled(23)
     wanted = only_loss(model, rows).loss
-    monkeypatch.setattr(measure, "_MOST_LOGITS", logits)
-    monkeypatch.setattr(measure, "_TILE", 3)
+    monkeypatch.setattr(forward, "_MOST_LOGITS", logits)
+    monkeypatch.setattr(forward, "_TILE", 3)
     assert only_loss(model, rows).loss == pytest.approx(wanted, abs=1e-6)
 
 

@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from tunekit.errors import SpecError
-from tunekit.evaluation.metrics import PROPORTIONS, scores
+from tunekit.evaluation.differences import Clusters, Pairs, Sides
+from tunekit.evaluation.judge import Judged
+from tunekit.evaluation.labels import Confusion, confusion, labels
+from tunekit.evaluation.measurement import Measurement as Measurement
+from tunekit.evaluation.metrics import PROPORTIONS
 from tunekit.evaluation.verdict import Difference, Forgetting, Gate, Overfitting, Rank, Verdict
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinity: what is not a finite number is None."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-Finite = Annotated[float | None, BeforeValidator(_finite)]
-
-
-class Measurement(BaseModel):
-    """What one model makes of the held-out rows."""
-
-    model_config = ConfigDict(frozen=True)
-
-    loss: Finite = None
-    """Mean negative log-likelihood of the tokens that count, in nats; None if it is not finite."""
-    perplexity: Finite = None
-    """exp(loss)."""
-    tokens: int = 0
-    """How many tokens count."""
-    answers: tuple[str, ...] = ()
-    """One for each prompt."""
-    pairs: tuple[tuple[float, float], ...] = ()
-    """Log-probability of the chosen and of the rejected answer, summed over their tokens."""
-
-    @property
-    def preference_accuracy(self) -> float | None:
-        """Share of the pairs in which the chosen answer is the likelier one."""
-        return _share([chosen > rejected for chosen, rejected in self.pairs])
 
 
 class Score(BaseModel):
@@ -68,12 +41,20 @@ class Comparison(BaseModel):
     scores: dict[str, Score] = {}
     examples: Annotated[int, Field(ge=0)] = 3
     """How many answers are printed side by side."""
+    items: dict[str, Pairs] = {}
+    """Every score of every answer: by metric, base and tuned, in the order of the prompts."""
+    confusion: Confusion | None = None
+    """Who is taken for whom, where answers are labels."""
     differences: tuple[Difference, ...] = ()
     """Every metric with its interval; the first is the one that decides."""
     forgetting: Forgetting | None = None
     overfitting: Overfitting | None = None
     rank: Rank | None = None
+    judge: Judged | None = None
+    """What a judge makes of the answers, where the spec names one."""
     gate: Gate | None = None
+    notes: tuple[str, ...] = ()
+    """What could not be measured, and why."""
     seconds: float = 0.0
     """Wall time of the whole evaluation."""
 
@@ -114,8 +95,21 @@ def compare(
     prompts: Sequence[str],
     references: Sequence[str],
     examples: int = 3,
+    metrics: Sequence[str] | None = None,
+    clusters: Clusters | None = None,
+    json_schema: Mapping[str, Any] | None = None,
 ) -> Comparison:
-    """Put two measurements of the same rows side by side, and score their answers.
+    """Put two measurements of the same rows side by side, score and judge them.
+
+    Args:
+        base: What the base makes of the rows.
+        tuned: What the tuned model makes of them.
+        prompts: What both answered.
+        references: The answers that the rows hold.
+        examples: How many answers are printed.
+        metrics: Names, the one that decides first; None picks those that fit the references.
+        clusters: Which items are not independent.
+        json_schema: What JSON answers should keep; None makes one of the references.
 
     Raises:
         SpecError: the two did not answer the same prompts or see the same tokens.
@@ -127,22 +121,29 @@ def compare(
             f"{len(base.answers)} and {len(tuned.answers)} answers to {len(prompts)} prompts, "
             f"{base.tokens} and {tuned.tokens} tokens"
         )
-    before, after = scores(base.answers, references), scores(tuned.answers, references)
+    sides = Sides(base, tuned, references, metrics, clusters or Clusters(), json_schema)
+    items = sides.items()
+    known = labels(references)
     return Comparison(
         base=base,
         tuned=tuned,
         prompts=tuple(prompts),
         references=tuple(references),
-        scores={
-            name: Score(
-                base=before[name],
-                tuned=after[name],
-                count=len(references),
-                proportion=name in PROPORTIONS,
-            )
-            for name in before
-        },
+        scores={name: _score(name, pairs) for name, pairs in items.items()},
         examples=examples,
+        items=items,
+        confusion=confusion(known, base.answers, tuned.answers, references) if known else None,
+        differences=sides.differences(items),
+    )
+
+
+def _score(name: str, pairs: Pairs) -> Score:
+    base, tuned = zip(*pairs, strict=True)
+    return Score(
+        base=sum(base) / len(base),
+        tuned=sum(tuned) / len(tuned),
+        count=len(pairs),
+        proportion=name in PROPORTIONS,
     )
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, cast
 
 from tunekit.data.tokens import Prompt
+from tunekit.evaluation.decode import decode, is_plain
 
-_MOST_ROWS = 16
+_MOST_ROWS = 64
 _MOST_TOKENS = 16_384
+"""Rows of a batch, and tokens with those to come: what a batch costs beside its arithmetic, a
+larger one shares out among more rows."""
 
 
 def answers(model: Any, tokenizer: Any, prompts: Sequence[Prompt], *, length: int) -> list[str]:
@@ -18,23 +21,75 @@ def answers(model: Any, tokenizer: Any, prompts: Sequence[Prompt], *, length: in
     Prompts of similar length share a batch, padded on the left; the order is kept. A prompt that
     leaves no room in the model's context loses its beginning.
     """
+    ids = [prompt.input_ids for prompt in prompts]
+    said = _extended(model, tokenizer, ids, length=length, pick=_likeliest)
+    return [tokenizer.decode(answer, skip_special_tokens=True) for answer in said]
+
+
+def samples(
+    model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], *, length: int, seed: int
+) -> list[list[int]]:
+    """Draw what the model says to each prompt, at temperature 1: up to `length` tokens.
+
+    The same seed gives the same draws; no other random number is touched.
+    """
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(logits: Any) -> Any:
+        shares = logits.float().softmax(-1).cpu()
+        return torch.multinomial(shares, 1, generator=generator)[:, 0].to(logits.device)
+
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        return _extended(model, tokenizer, prompts, length=length, pick=draw)
+
+
+def _extended(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    length: int,
+    pick: Callable[[Any], Any],
+) -> list[list[int]]:
     if not prompts:
         return []
-    start = (
-        tokenizer.bos_token_id if tokenizer.bos_token_id is not None else _ends(model, tokenizer)[0]
-    )
-    room = _room(model, length)
-    ids = [(prompt.input_ids or [start])[-room:] for prompt in prompts]
-    found = [""] * len(ids)
-    with _greedy(model, tokenizer, length):
+    ids = _bounded(model, tokenizer, prompts, length)
+    plain = is_plain(model)
+    found: list[list[int]] = [[]] * len(ids)
+    draws = pick is not _likeliest
+    with contextlib.nullcontext() if plain else _settings(model, tokenizer, length, draws=draws):
         for batch in _batches(ids, length):
-            made = _generate(model, tokenizer, [ids[row] for row in batch])
+            rows = [ids[row] for row in batch]
+            if plain:
+                ends, pad = _ends(model, tokenizer), _pad(model, tokenizer)
+                made = decode(model, rows, length=length, ends=ends, pad=pad, pick=pick)
+            else:
+                made = _generated(model, tokenizer, rows)
             for row, answer in zip(batch, made, strict=True):
                 found[row] = answer
     return found
 
 
-def _generate(model: Any, tokenizer: Any, ids: list[list[int]]) -> list[str]:
+def _likeliest(logits: Any) -> Any:
+    return logits.argmax(-1)
+
+
+def _bounded(
+    model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], length: int
+) -> list[list[int]]:
+    """Give prompts that are not empty and leave room for the answer."""
+    start = (
+        tokenizer.bos_token_id if tokenizer.bos_token_id is not None else _ends(model, tokenizer)[0]
+    )
+    room = _room(model, length)
+    return [list(prompt or [start])[-room:] for prompt in prompts]
+
+
+def _generated(model: Any, tokenizer: Any, ids: list[list[int]]) -> list[list[int]]:
     import torch
 
     width = max(map(len, ids))
@@ -45,10 +100,7 @@ def _generate(model: Any, tokenizer: Any, ids: list[list[int]]) -> list[str]:
     device = next(model.parameters()).device
     made = model.generate(input_ids=inputs.to(device), attention_mask=mask.to(device))
     ends = set(_ends(model, tokenizer))
-    return [
-        tokenizer.decode(_until(row, ends), skip_special_tokens=True)
-        for row in made[:, width:].tolist()
-    ]
+    return [_until(row, ends) for row in made[:, width:].tolist()]
 
 
 def _until(row: list[int], ends: set[int]) -> list[int]:
@@ -71,13 +123,16 @@ def _batches(ids: Sequence[Sequence[int]], length: int) -> Iterator[list[int]]:
 
 
 @contextlib.contextmanager
-def _greedy(model: Any, tokenizer: Any, length: int) -> Generator[None, None, None]:
-    """Put greedy settings in the place of the model's own, which may sample or penalise."""
+def _settings(
+    model: Any, tokenizer: Any, length: int, *, draws: bool
+) -> Generator[None, None, None]:
+    """Put our settings in the place of the model's own, which may sample or penalise."""
     from transformers import GenerationConfig
 
     settings = GenerationConfig(
         max_new_tokens=length,
-        do_sample=False,
+        do_sample=draws,
+        **({"top_k": 0} if draws else {}),
         use_cache=True,
         eos_token_id=_ends(model, tokenizer),
         pad_token_id=_pad(model, tokenizer),

@@ -1,4 +1,4 @@
-"""How a comparison prints: numbers with their uncertainty, then answers side by side."""
+"""How a comparison prints: the verdict, then numbers with their uncertainty, then answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from tunekit.evaluation.statistics import wilson
+from tunekit.evaluation.figures import figures, verdicts
 from tunekit.printable import printable
 
 if TYPE_CHECKING:
@@ -16,30 +16,6 @@ if TYPE_CHECKING:
 _WIDTH = 80
 _LABEL = 11
 _LONGEST = 260
-
-
-def figures(comparison: Comparison) -> list[tuple[str, str, str]]:
-    """List every figure: its name, `before -> after`, and what it rests on."""
-    base, tuned = comparison.base, comparison.tuned
-    rows: list[tuple[str, str, str]] = []
-    if tuned.tokens:
-        rows.append(("held-out loss", *_change(base.loss, tuned.loss, f"{tuned.tokens:,} tokens")))
-        rows.append(("perplexity", *_change(base.perplexity, tuned.perplexity)))
-    for name, score in comparison.scores.items():
-        if score.proportion:
-            rows.append((name, *_proportion(score.base, score.tuned, score.count)))
-        else:
-            change = f"{score.base:.2f} -> {score.tuned:.2f}"
-            rows.append((name, change, f"n = {score.count}"))
-    pairs = len(base.pairs)
-    likelier = base.preference_accuracy, tuned.preference_accuracy
-    if likelier[0] is not None and likelier[1] is not None:
-        rows.append(("chosen is likelier", *_proportion(likelier[0], likelier[1], pairs)))
-    gained = comparison.preference_accuracy
-    if gained is not None:
-        note = f"n = {pairs}; 95 %: {_interval(gained, pairs)}"
-        rows.append(("chosen gained more", _percent(gained), note))
-    return rows
 
 
 def examples(comparison: Comparison) -> Iterator[list[tuple[str, str]]]:
@@ -55,12 +31,16 @@ def examples(comparison: Comparison) -> Iterator[list[tuple[str, str]]]:
 
 def text(comparison: Comparison) -> str:
     """Write plain lines of at most 80 columns."""
+    lines = [line for finding in verdicts(comparison) for line in _finding(finding)]
     rows = figures(comparison)
+    if lines and rows:
+        lines.append("")
     names = max((len(name) for name, _, _ in rows), default=0)
     changes = max((len(change) for _, change, _ in rows), default=0)
-    lines = [
-        f"{name:<{names}}  {change:<{changes}}  {note}".rstrip() for name, change, note in rows
-    ]
+    for name, change, note in rows:
+        whole = f"{name:<{names}}  {change:<{changes}}  {note}".rstrip()
+        short = len(whole) <= _WIDTH
+        lines += [whole] if short else [f"{name:<{names}}  {change}", f"{'':<{names}}  {note}"]
     for number, example in enumerate(examples(comparison), 1):
         lines += ["", f"example {number}"]
         lines += [line for label, value in example for line in _wrapped(label, value)]
@@ -73,10 +53,15 @@ def drawn(comparison: Comparison) -> Any:
     from rich.table import Table
     from rich.text import Text
 
+    parts: list[Any] = []
+    for title, tone, notes in verdicts(comparison):
+        parts.append(Text(title, style=_TONES[tone]))
+        parts += [Text(f"  {printable(note)}") for note in notes]
     numbers = Table.grid(padding=(0, 2))
     for name, change, note in figures(comparison):
         numbers.add_row(Text(name, style="bold"), Text(change), Text(note, style="dim"))
-    parts: list[Any] = [numbers]
+    if numbers.row_count:
+        parts += [Text(), numbers] if parts else [numbers]
     for example in examples(comparison):
         table = Table.grid(padding=(0, 2))
         for label, value in example:
@@ -86,16 +71,21 @@ def drawn(comparison: Comparison) -> Any:
 
 
 _STYLES = {"prompt": "dim", "tuned": "bold"}
+_TONES = {"good": "bold green", "warn": "bold yellow", "bad": "bold red"}
 
 
 def html(comparison: Comparison) -> str:
     """Write tables for a notebook."""
+    heads = "".join(
+        f"<p><strong>{escape(title)}</strong>{''.join(f'<br>{escape(note)}' for note in notes)}</p>"
+        for title, _, notes in verdicts(comparison)
+    )
     rows = "".join(
         f"<tr><th style='text-align:left'>{escape(name)}</th><td style='text-align:left'>"
         f"{escape(change)}</td><td style='text-align:left'>{escape(note)}</td></tr>"
         for name, change, note in figures(comparison)
     )
-    tables = [f"<table>{rows}</table>"]
+    tables = [f"{heads}<table>{rows}</table>"]
     for example in examples(comparison):
         cells = "".join(
             f"<tr><th style='text-align:left'>{escape(label)}</th>"
@@ -106,31 +96,14 @@ def html(comparison: Comparison) -> str:
     return "".join(tables)
 
 
-def _change(base: float | None, tuned: float | None, note: str = "") -> tuple[str, str]:
-    written = " -> ".join(_number(value) for value in (base, tuned))
-    if base is not None and tuned is not None and base > 0:
-        written += f" ({100 * (tuned / base - 1):+.1f} %)"
-    return written, note
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "not finite"
-    return f"{value:.2f}" if value < 1000 else f"{value:.3g}"
-
-
-def _proportion(base: float, tuned: float, count: int) -> tuple[str, str]:
-    intervals = " -> ".join(_interval(share, count) for share in (base, tuned))
-    return f"{_percent(base)} -> {_percent(tuned)}", f"n = {count}; 95 %: {intervals}"
-
-
-def _interval(share: float, count: int) -> str:
-    low, high = wilson(round(share * count), count)
-    return f"{100 * low:.0f}-{100 * high:.0f} %"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+def _finding(finding: tuple[str, str, list[str]]) -> list[str]:
+    title, _, notes = finding
+    lines = textwrap.wrap(title, _WIDTH, subsequent_indent="  ")
+    for note in notes:
+        lines += textwrap.wrap(
+            printable(note), _WIDTH, initial_indent="  ", subsequent_indent="    "
+        )
+    return lines
 
 
 def _head(value: str) -> str:

@@ -18,7 +18,7 @@ class Difference(BaseModel):
     name: str
     """`loss`, `exact_match`, `json_valid`, `rouge_l`, ... or the name of the user's function."""
     unit: str
-    """`nats/token`, `share` (0 to 1) or `score`."""
+    """`nats/token`, `share` (of items that are right), `score` (0 to 1), `nats` or `value`."""
     better: Literal["lower", "higher"]
     base: float
     tuned: float
@@ -31,6 +31,8 @@ class Difference(BaseModel):
     clusters: int
     """Groups of items that are not independent: rows of one conversation or near copies."""
     verdict: Verdict
+    note: str = ""
+    """Why the verdict is not what the interval says: the gain is one of form."""
 
     @property
     def change(self) -> float:

@@ -1,0 +1,116 @@
+"""Rows through a model, many at once: what it predicts wherever a label counts."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tunekit.data.tokens import IGNORED, Tokens
+
+_MOST_LOGITS = 2**27
+"""Logits of a batch: 0.5 GB in float32."""
+_TILE = 512
+"""Positions whose log-softmax is taken at once."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How likely a row's labels are."""
+
+    total: float
+    """Negative log-likelihood, summed over the labels, in nats."""
+    right: tuple[bool, ...]
+    """Of each label, whether it is the likeliest token there."""
+
+    @property
+    def count(self) -> int:
+        """Labels that count."""
+        return len(self.right)
+
+
+def score(model: Any, rows: Sequence[Tokens]) -> list[Scored]:
+    """Score every row, in order; each in float32, tile by tile."""
+    found = [Scored(0.0, ())] * len(rows)
+    for row, logits, targets in predictions(model, rows):
+        found[row] = _scored(logits, targets)
+    return found
+
+
+def log_probabilities(model: Any, rows: Sequence[Tokens]) -> Iterator[tuple[int, Any]]:
+    """Give each row's log-probabilities in float32, [labels, vocabulary], with its number."""
+    for row, logits, _ in predictions(model, rows):
+        yield row, logits.float().log_softmax(-1)
+
+
+def predictions(model: Any, rows: Sequence[Tokens]) -> Iterator[tuple[int, Any, Any]]:
+    """Give the number of each row that has labels, with logits and labels.
+
+    The logits, [labels, vocabulary], are those that predict the labels. Rows of similar length
+    share a batch, padded on the right; the longest come first.
+    """
+    order = [n for n, row in enumerate(rows) if _targets(row.labels)]
+    order.sort(key=lambda n: -len(rows[n].input_ids))
+    budget = max(1, _MOST_LOGITS // model.config.get_text_config().vocab_size)
+    at = 0
+    while at < len(order):
+        width = len(rows[order[at]].input_ids)
+        batch = order[at : at + max(1, budget // width)]
+        yield from _batch(model, rows, batch)
+        at += len(batch)
+
+
+def _batch(
+    model: Any, rows: Sequence[Tokens], batch: Sequence[int]
+) -> Iterator[tuple[int, Any, Any]]:
+    import torch
+
+    width = max(len(rows[n].input_ids) for n in batch)
+    device = next(model.parameters()).device
+    ids = torch.zeros(len(batch), width, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for place, n in enumerate(batch):
+        tokens = rows[n].input_ids
+        ids[place, : len(tokens)] = torch.tensor(tokens)
+        mask[place, : len(tokens)] = 1
+    first = min(_targets(rows[n].labels)[0] for n in batch) - 1
+    logits = model(
+        input_ids=ids.to(device),
+        attention_mask=mask.to(device),
+        use_cache=False,
+        **_last(model, width - first),
+    ).logits
+    # A model that cannot leave positions out gives them all.
+    first = width - logits.shape[1]
+    for place, n in enumerate(batch):
+        at = torch.tensor(_targets(rows[n].labels), device=device)
+        labels = torch.tensor(rows[n].labels, device=device)[at]
+        yield n, logits[place][at - 1 - first], labels
+
+
+def _scored(logits: Any, targets: Any) -> Scored:
+    import torch
+
+    total = 0.0
+    right: list[bool] = []
+    for start in range(0, len(targets), _TILE):
+        tile = slice(start, start + _TILE)
+        nll = torch.nn.functional.cross_entropy(
+            logits[tile].float(), targets[tile], reduction="none"
+        )
+        total += nll.double().sum().item()
+        right += (logits[tile].argmax(-1) == targets[tile]).tolist()
+    return Scored(total, tuple(right))
+
+
+def _targets(labels: Sequence[int]) -> list[int]:
+    """Give the positions that count; nothing predicts the first."""
+    return [n for n, label in enumerate(labels) if label != IGNORED and n > 0]
+
+
+def _last(model: Any, positions: int) -> dict[str, int]:
+    """Ask for the logits of the last positions only, where the model knows how."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    known = inspect.signature(inner.forward).parameters
+    return {"logits_to_keep": positions} if "logits_to_keep" in known else {}
