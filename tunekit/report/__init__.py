@@ -1,0 +1,1 @@
+"""Pages about runs: one file that needs nothing else, without a script."""

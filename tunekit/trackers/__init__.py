@@ -1,0 +1,1 @@
+"""Where a run's figures can be followed: one file for each tracker."""
