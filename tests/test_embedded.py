@@ -61,12 +61,24 @@ def tokenizer(converted: list[tuple[Path, int]]) -> Any:
 
 
 @pytest.fixture(scope="module")
+def model(converted: list[tuple[Path, int]]) -> Any:
+    return load(converted[0][0])
+
+
+@pytest.fixture(scope="module")
 def fields() -> dict[str, Any]:
     from gguf import GGUFReader
 
     reader: Any = GGUFReader(str(embedded.gguf_file()))
-    wanted = ("tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.chat_template")
-    return {name: reader.fields[name].contents() for name in wanted}
+    tokens, merges, template = (
+        reader.fields[name].contents()
+        for name in ("tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.chat_template")
+    )
+    return {
+        "ids": {token: number for number, token in enumerate(tokens)},
+        "rank": {tuple(merge.split(" ")): number for number, merge in enumerate(merges)},
+        "template": template,
+    }
 
 
 def test_of_two_askers_one_converts_and_both_get_the_same_file(
@@ -119,7 +131,7 @@ def test_every_digit_is_a_token_of_its_own(tokenizer: Any) -> None:
 def test_the_tokenizer_knows_its_template_length_and_special_tokens(
     tokenizer: Any, fields: dict[str, Any]
 ) -> None:
-    assert tokenizer.chat_template == fields["tokenizer.chat_template"]
+    assert tokenizer.chat_template == fields["template"]
     assert tokenizer.model_max_length == 8192
     assert (tokenizer.bos_token, tokenizer.eos_token) == ("<|im_start|>", "<|im_end|>")
     assert (tokenizer.pad_token, tokenizer.unk_token) == ("<|im_end|>", "<|endoftext|>")
@@ -128,16 +140,14 @@ def test_the_tokenizer_knows_its_template_length_and_special_tokens(
 
 
 def test_loading_twice_gives_the_same_logits_bit_by_bit(
-    converted: list[tuple[Path, int]], tokenizer: Any
+    converted: list[tuple[Path, int]], model: Any, tokenizer: Any
 ) -> None:
-    first, second = (logits(load(converted[0][0]), tokenizer) for _ in range(2))
-    assert first.equal(second)
+    again = load(converted[0][0])
+    assert again is not model
+    assert logits(again, tokenizer).equal(logits(model, tokenizer))
 
 
-def test_the_model_answers_a_plain_question(
-    converted: list[tuple[Path, int]], tokenizer: Any
-) -> None:
-    model = load(converted[0][0])
+def test_the_model_answers_a_plain_question(model: Any, tokenizer: Any) -> None:
     asked = [{"role": "user", "content": "What is the capital of France?"}]
     prompt = tokenizer.apply_chat_template(
         asked, add_generation_prompt=True, return_tensors="pt", return_dict=True
@@ -149,9 +159,7 @@ def test_the_model_answers_a_plain_question(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_the_weights_are_those_of_transformers_own_loader(
-    converted: list[tuple[Path, int]],
-) -> None:
+def test_the_weights_are_those_of_transformers_own_loader(model: Any) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -159,7 +167,7 @@ def test_the_weights_are_those_of_transformers_own_loader(
     peer = AutoModelForCausalLM.from_pretrained(
         source.parent, gguf_file=source.name, dtype=torch.float32
     ).state_dict()
-    ours = load(converted[0][0]).state_dict()
+    ours = model.state_dict()
     assert ours.keys() == peer.keys()
     assert [name for name in ours if not ours[name].equal(peer[name])] == []
 
@@ -226,8 +234,7 @@ def silence(file: Path, tensor: str) -> None:
 
 def encode(text: str, fields: dict[str, Any]) -> list[int]:
     """Tokenise plain text: cut, then merge the best pair until none is left."""
-    ids = {token: number for number, token in enumerate(fields["tokenizer.ggml.tokens"])}
-    rank = {tuple(m.split(" ")): n for n, m in enumerate(fields["tokenizer.ggml.merges"])}
+    ids, rank = fields["ids"], fields["rank"]
     pieces = [text]
     for pattern in SMOLLM:
         pieces = [part for piece in pieces for part in cut(pattern, piece)]

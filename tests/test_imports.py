@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "bitsandbytes", "pyarrow")
-LATER = ("httpx", "together", "fireworks", "typer", "rich", "yaml")
+LATER = ("httpx", "together", "fireworks", "typer", "rich", "yaml", "jinja2", "pygal")
 
 WATCH = """
 import sys

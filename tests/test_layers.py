@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ LAYERS = (
     ("data",),
     ("planning", "evaluation"),
     ("backends", "store"),
+    ("report", "trackers"),
     ("running",),
     ("__init__",),
     ("testing",),
@@ -37,6 +39,9 @@ def dotted(path: Path) -> str:
     return ".".join(names[:-1] if names[-1] == "__init__" else names)
 
 
+MODULES = {dotted(path) for path in FILES}
+
+
 def runtime(tree: ast.AST) -> Iterator[ast.AST]:
     """Walk the tree, but not into `if TYPE_CHECKING:`."""
     for node in ast.iter_child_nodes(tree):
@@ -46,15 +51,22 @@ def runtime(tree: ast.AST) -> Iterator[ast.AST]:
         yield from runtime(node)
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"))
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Give the modules of tunekit that a file imports, at the top or inside a function."""
-    modules = {dotted(other) for other in FILES}
-    for node in runtime(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+    found: set[str] = set()
+    for node in runtime(tree(path)):
         if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names if name.name.startswith("tunekit"))
+            found |= {name.name for name in node.names if name.name.startswith("tunekit")}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tunekit"):
-            inner = {f"{node.module}.{name.name}" for name in node.names} & modules
-            yield from inner or {node.module or ""}
+            inner = {f"{node.module}.{name.name}" for name in node.names} & MODULES
+            found |= inner or {node.module or ""}
+    return frozenset(found)
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
@@ -62,7 +74,7 @@ def test_a_file_imports_only_from_layers_below_its_own(path: Path) -> None:
     own = part(dotted(path))
     wrong = [
         module
-        for module in imports(path)
+        for module in sorted(imports(path))
         if part(module) != own and HEIGHT[part(module)] >= HEIGHT[own]
     ]
     assert not wrong, f"{path} ({own}) reaches up or sideways to {wrong}"
@@ -82,12 +94,11 @@ def test_no_circle_stands_between_files() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_no_file_is_longer_than_400_lines_and_no_function_than_60(path: Path) -> None:
-    text = (ROOT / path).read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 400
+    assert len((ROOT / path).read_text(encoding="utf-8").splitlines()) <= 400
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     lengths = {
         node.name: (node.end_lineno or 0) - node.lineno + 1
-        for node in ast.walk(ast.parse(text))
+        for node in ast.walk(tree(path))
         if isinstance(node, functions)
     }
     assert {name: length for name, length in lengths.items() if length > 60} == {}

@@ -24,6 +24,18 @@ from tunekit.planning.plan import Plan
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 
+class Tracking(BaseModel):
+    """How far a tracker has been told of a run; never a key."""
+
+    resume: str = ""
+    """The tracker's own name of its run, so that another process goes on with it."""
+    sent: int = 0
+    """Bytes of events.jsonl that it has."""
+    step: int = 0
+    """The last step among them."""
+    ended: bool = False
+
+
 class Record(BaseModel):
     """`run.json`: the spec as it was set, the plan, and where the job stands."""
 
@@ -62,6 +74,8 @@ class Record(BaseModel):
     """What the backend says it really used."""
     endpoint: str | None = None
     """Where the model is served, while it is."""
+    trackers: dict[str, Tracking] = {}
+    """Who follows the run, by name."""
 
 
 class RunFolder:

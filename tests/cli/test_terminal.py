@@ -18,6 +18,11 @@ from tunekit.running.run import get
 TUNEKIT = [sys.executable, "-m", "tunekit.cli.app"]
 
 
+def heed() -> None:
+    """Let Ctrl-C interrupt, as in a terminal: whatever is started with `&` begins deaf to it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_leaves_the_job_going_and_says_how_to_take_it_up_again(tmp_path: Path) -> None:
     path = spec_file(tmp_path, backend={"steps": 100_000})
     process = subprocess.Popen(
@@ -26,6 +31,7 @@ def test_ctrl_c_leaves_the_job_going_and_says_how_to_take_it_up_again(tmp_path: 
         stderr=subprocess.PIPE,
         text=True,
         bufsize=1,
+        preexec_fn=heed,
     )
     assert process.stderr is not None
     run_id = process.stderr.readline().split()[0]
@@ -48,7 +54,11 @@ def test_ctrl_c_in_a_terminal_does_not_reach_the_worker(tmp_path: Path) -> None:
         tmp_path, model=str(model), training={"max_steps": 30}, backend={"type": "local"}
     )
     process = subprocess.Popen(
-        [*TUNEKIT, "run", str(path)], stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*TUNEKIT, "run", str(path)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=heed,
     )
     assert process.stderr is not None
     run_id = process.stderr.readline().split()[0]

@@ -26,6 +26,7 @@ from tunekit.data.rows import (
     said_weight,
 )
 from tunekit.errors import DataError, SpecError
+from tunekit.testing.providers import fireworks_rows
 
 HERE = Where(file="rows", line=1)
 CALL = {"type": "function", "function": {"name": "get", "arguments": '{"city": "Bonn"}'}}
@@ -207,6 +208,18 @@ def test_the_weight_1_is_no_loss(target: str) -> None:
     native = TARGETS[target](row)
     assert "weight" not in native
     assert list(losses(row, native, target)) == []
+
+
+def test_fireworks_gets_a_weight_on_all_rows_or_on_none(tmp_path: Path) -> None:
+    """As its loopback server checks a dataset; `tunekit.testing` holds that against the rule."""
+    chat = WEIGHED[0]
+    rows = [chat, {**chat, "weight": 0.5}, {**chat, "weight": 1}]
+    for name, wanted in (("some", rows), ("none", [chat] * 3), ("all", rows[1:] * 2)):
+        made = convert(wanted, "fireworks", tmp_path / f"{name}.jsonl")
+        assert fireworks_rows.read([made.path.read_bytes()]) == ("chat", len(wanted))
+    written = [json.loads(line) for line in (tmp_path / "some.jsonl").read_bytes().splitlines()]
+    assert [row["weight"] for row in written] == [1, 0.5, 1]
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 @pytest.mark.parametrize("raw", [WEIGHED[0], WEIGHED[3]], ids=["chat", "pair"])

@@ -23,8 +23,18 @@ from tests.data.families import (
     sentence_piece,
     stretches,
 )
-from tunekit.data.mask import IGNORED, Pair, audit, prompt, tokenize, tokenize_pair
+from tunekit.data.mask import (
+    IGNORED,
+    Pair,
+    audit,
+    prompt,
+    tokenize,
+    tokenize_judged,
+    tokenize_pair,
+    tokenize_prompt,
+)
 from tunekit.data.rows import Completion, Conversation, Judged, Message, Preference, Text, Where
+from tunekit.data.rows import Prompt as AskedRow
 from tunekit.errors import DataError, SpecError
 
 TWO = chat(("user", "hi"), ("assistant", "yes"), ("user", "or"), ("assistant", "no"))
@@ -271,6 +281,26 @@ def test_a_pair_of_chats_is_split_behind_the_prompt() -> None:
     assert tokenizer.decode(pair.chosen_ids) == "yes<|im_end|>\n"
     assert tokenizer.decode(pair.rejected_ids) == "no<|im_end|>\n"
     assert audit([pair], tokenizer) == []
+
+
+def test_a_judged_answer_is_split_like_that_of_a_pair() -> None:
+    tokenizer = chatml()
+    row = Judged(prompt=TWO.messages[:1], completion=TWO.messages[1:2], label=False, where=HERE)
+    made = tokenize_judged(row, tokenizer, max_length=None)
+    asked = "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
+    assert tokenizer.decode(made.prompt_ids) == asked
+    assert tokenizer.decode(made.completion_ids) == "yes<|im_end|>\n"
+    assert (made.label, made.complete, audit([made], tokenizer)) == (False, True, [])
+    cut = tokenize_judged(row, tokenizer, max_length=len(made.prompt_ids))
+    assert [issue.code for issue in audit([cut], tokenizer)] == ["no-trained-token"]
+
+
+def test_a_prompt_ends_where_the_answer_begins() -> None:
+    tokenizer = chatml()
+    ids = tokenize_prompt(AskedRow(prompt=TWO.messages[:1], where=HERE), tokenizer)
+    assert tokenizer.decode(ids) == "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
+    flat = tokenize_prompt(AskedRow(prompt="hi", where=HERE), tokenizer)
+    assert tokenizer.decode(flat) == "hi"
 
 
 # --- the audit ----------------------------------------------------------------------------------

@@ -40,9 +40,20 @@ def test_dpo_on_rows_without_a_pair_names_sft(rows: list[dict[str, Any]]) -> Non
         prepared(rows, objective=DPO())
 
 
-def test_rows_that_no_objective_takes_say_so() -> None:
-    with pytest.raises(SpecError, match="prompt rows: use rows of another kind"):
-        prepared([{"prompt": "a"}])
+@pytest.mark.parametrize(
+    ("row", "cure"),
+    [
+        ({"prompt": "a"}, "grpo"),
+        ({"prompt": "a", "completion": "b", "label": True}, "kto"),
+        (
+            {"prompt": "a", "chosen": "b", "rejected": "c"},
+            "dpo, ipo, kto, simpo, orpo, cpo or reward",
+        ),
+    ],
+)
+def test_every_kind_of_row_has_an_objective(row: dict[str, Any], cure: str) -> None:
+    with pytest.raises(SpecError, match=f"objective sft takes .*: use objective: {cure}$"):
+        prepared([row])
 
 
 @pytest.mark.parametrize(

@@ -81,8 +81,18 @@ def test_stats_of_a_model_count_its_own_tokens(tmp_path: Path) -> None:
     pair = {"prompt": "the order", "chosen": "refund", "rejected": "no refund"}
     texts = ("the order" + answer + "<|im_end|>" for answer in ("refund", "no refund"))
     assert data.stats([pair], model=tokenizer).tokens == sum(map(len, map(tokenizer.encode, texts)))
-    with pytest.raises(SpecError, match="judged rows are not trained on"):
-        data.stats([{"prompt": "a", "completion": "b", "label": True}], model=tokenizer)
+    with pytest.raises(SpecError, match="prompt rows are not trained on"):
+        data.stats([{"prompt": "the order"}], model=tokenizer)
+
+
+def test_a_judged_answer_is_shown_with_its_verdict_and_trained_on_to_its_end() -> None:
+    row = {"prompt": "the order", "completion": " refund", "label": False}
+    (shown,) = data.preview([row], model=tiny_tokenizer()).sequences
+    trained = "".join(token.text for token in shown.tokens if token.trained)
+    assert (shown.heading, trained) == (
+        "<rows>:1, unwanted: 9 tokens, 5 trained on",
+        " refund<|im_end|>",
+    )
 
 
 def test_stats_count_rows_tokens_and_languages(tmp_path: Path) -> None:

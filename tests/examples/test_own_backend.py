@@ -9,9 +9,9 @@ from typing import Any
 
 from tunekit.backends.backend import Backend
 from tunekit.spec.finetune import FineTune
-from tunekit.spec.methods import QLoRA
 from tunekit.spec.training import Training
 from tunekit.testing import BackendContract
+from tunekit.testing.full import fields
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -36,10 +36,9 @@ class TestWorkshop(BackendContract):
     failure = "the power is out"
     refuses = frozenset(
         {
-            *(f"method.{name}" for name in QLoRA.model_fields),
+            *fields("method"),
             *(f"training.{name}" for name in Training.model_fields),
-            *("objective.beta", "objective.gamma", "objective.train_on"),
-            *("objective.length_normalized", "objective.sft_weight"),
+            *(fields("objective") - {"objective.type"}),
         }
     )
 

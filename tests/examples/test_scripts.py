@@ -46,6 +46,16 @@ def test_preferences_reports_how_often_the_better_answer_wins(tmp_path: Path) ->
 
 
 @pytest.mark.slow
+def test_rewards_learns_from_functions_in_the_same_file(tmp_path: Path) -> None:
+    said = script("rewards.py", str(tiny_model(tmp_path / "model")), "2", "48")
+
+    assert "step 2: an answer earns" in said
+    comparison = get("rewards").evaluation
+    assert comparison is not None
+    assert comparison.differences[0].name == "reward"
+
+
+@pytest.mark.slow
 def test_one_spec_runs_in_three_places_and_leaves_three_adapters() -> None:
     said = script("switch_backend.py")
 

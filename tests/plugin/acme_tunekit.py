@@ -42,11 +42,10 @@ TAKEN = {
     "window": "training.max_length",
 }
 REFUSED = (
-    *("method.type", "method.dropout", "method.target_modules", "method.quantization"),
-    *("method.double_quantization", "objective.train_on", "training.max_steps"),
-    *("training.scheduler", "training.packing", "training.weight_decay"),
+    # Whatever is left of these, when what Acme knows has been taken.
+    *("method", "objective"),
+    *("training.max_steps", "training.scheduler", "training.packing", "training.weight_decay"),
     *("training.max_grad_norm", "training.seed"),
-    *("objective.length_normalized", "objective.sft_weight", "objective.gamma"),
 )
 DROPPED = ("training.dtype", "training.gradient_checkpointing", "training.checkpoint_steps")
 

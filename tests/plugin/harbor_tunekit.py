@@ -33,12 +33,11 @@ TAKEN = {
     "peak_rate": "training.learning_rate",
 }
 REFUSED = (
-    *("method.dropout", "method.target_modules", "method.quantization"),
-    *("method.double_quantization", "training.max_steps", "training.max_length"),
+    # Whatever is left of these, when what Harbor knows has been taken.
+    *("method", "objective"),
+    *("training.max_steps", "training.max_length"),
     *("training.scheduler", "training.warmup_ratio", "training.packing"),
     *("training.weight_decay", "training.max_grad_norm", "training.seed"),
-    *("objective.train_on", "objective.beta", "objective.gamma"),
-    *("objective.sft_weight", "objective.length_normalized"),
 )
 DROPPED = ("training.dtype", "training.gradient_checkpointing", "training.checkpoint_steps")
 _MACHINE = Machine("harbor", 1, 1, 0, True, "Harbor's own")

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from tunekit.spec.finetune import FineTune
+from tunekit.spec.metrics import METRICS
 
 CALM = settings(
     max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -50,10 +51,30 @@ METHODS = st.one_of(
     tagged("qlora", quantization=st.just("int8"), double_quantization=st.just(False)),
 )
 OBJECTIVES = st.one_of(
-    st.sampled_from(["sft", "dpo", "simpo", "orpo"]),
+    st.sampled_from(["sft", "dpo", "ipo", "kto", "simpo", "orpo", "cpo", "reward", "grpo"]),
     tagged("sft", train_on=st.sampled_from(["auto", "assistant", "completion", "all"])),
+    tagged("ipo", beta=st.floats(1e-6, 100)),
+    tagged(
+        "kto",
+        beta=st.floats(1e-6, 100),
+        desirable_weight=st.floats(1e-6, 100) | AUTO,
+        undesirable_weight=st.floats(1e-6, 100) | AUTO,
+    ),
+    tagged("cpo", beta=st.floats(1e-6, 100), sft_weight=st.floats(0, 100)),
+    tagged("reward", center_rewards_coefficient=st.floats(0, 1)),
+    tagged(
+        "grpo",
+        rewards=st.lists(st.sampled_from(["json_valid", "a.b:c", "x/y.py:f"]), max_size=3),
+        reward_weights=st.lists(st.floats(-10, 10), max_size=3) | st.none(),
+        generations=st.integers(2, 64),
+        max_new_tokens=st.integers(1, 4096),
+        temperature=st.floats(0.01, 10),
+        beta=st.floats(0, 10),
+    ),
     tagged(
         "dpo",
+        loss=st.sampled_from(["sigmoid", "hinge", "robust"]),
+        label_smoothing=st.floats(0, 0.5, exclude_max=True),
         beta=st.floats(1e-6, 100),
         length_normalized=st.booleans(),
         sft_weight=st.floats(0, 100),
@@ -76,6 +97,10 @@ TRAINING = some(
     dtype=st.sampled_from(["float32", "bfloat16", "auto"]),
     gradient_checkpointing=st.booleans() | AUTO,
     checkpoint_steps=st.integers(1, 10**6) | AUTO,
+    early_stopping=st.integers(1, 100) | st.none(),
+    replay=st.none()
+    | st.sampled_from(["general", "self"])
+    | some(source=st.sampled_from(["general", "self"]), ratio=st.floats(0.01, 1)),
 )
 DATA = st.one_of(
     WORDS,
@@ -98,9 +123,19 @@ SPECS = st.fixed_dictionaries(
         "validation": st.floats(0.001, 0.999) | AUTO | st.none() | DATA,
         "evaluation": some(
             enabled=st.booleans(),
-            generations=st.integers(0, 10_000),
+            metrics=AUTO | st.lists(st.sampled_from(METRICS), min_size=1, unique=True),
+            generations=st.integers(0, 10_000) | AUTO,
             examples=st.integers(0, 100),
-            max_new_tokens=st.integers(1, 10**6),
+            max_new_tokens=st.integers(1, 10**6) | AUTO,
+            profile=st.sampled_from(["assistant", "specialist"]),
+            forgetting=st.booleans() | AUTO,
+            overfitting=st.booleans() | AUTO,
+            gate=st.none()
+            | some(
+                verdict=st.sampled_from(["improved", "no detectable change"]),
+                forgetting=st.sampled_from(["pass", "warn"]),
+                minimum=st.dictionaries(st.sampled_from(METRICS), SHARES, max_size=2),
+            ),
         ),
         "output": some(name=NAMES | st.none(), folder=st.text() | st.none()),
         "extra": st.dictionaries(NAMES, st.dictionaries(st.text(), JSON, max_size=3), max_size=2),

@@ -42,7 +42,7 @@ PYTHON_MISTAKES: list[tuple[type, dict[str, Any], str]] = [
     ),
     (ORPO, {"beta": 0}, "beta: must be greater than 0, not 0"),
     (Training, {"learning_rate": 2}, "learning_rate: 2 is larger than any rate that trains"),
-    (Training, {"learning_rate": math.nan}, "must be a finite number or 'auto', not nan"),
+    (Training, {"learning_rate": math.nan}, "a finite number or 'auto' or 'sweep', not nan"),
     (Training, {"packing": 1}, "packing: must be true or false, not 1"),
     (Training, {"seed": True}, "seed: must be a whole number, not True"),
     (Data, {"source": " "}, "source: is empty; give a file, a folder, a hub id or rows"),

@@ -108,7 +108,7 @@ MISTAKES = {
     ),
     "a number in quotes": body(
         "training:\n  learning_rate: '1e-4'\n",
-        "run.yaml:4: training.learning_rate: must be a number or 'auto', not '1e-4', "
+        "run.yaml:4: training.learning_rate: must be a number or 'auto' or 'sweep', not '1e-4', "
         "which is text: write a number without quotes, separators or units",
     ),
     "a number with a unit": body(

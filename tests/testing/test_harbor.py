@@ -11,6 +11,7 @@ from tests.plugin.harbor_server import KEY, LoopbackHarbor
 from tests.plugin.harbor_tunekit import REFUSED, Harbor
 from tunekit.backends.backend import Backend
 from tunekit.spec.finetune import FineTune
+from tunekit.testing.full import fields
 from tunekit.testing.managed import ManagedContract
 
 ROWS = [
@@ -25,7 +26,10 @@ class TestHarbor(ManagedContract):
     secret = KEY
     states = Harbor.states
     registered = False
-    refuses = frozenset({*REFUSED, "method.type", "objective.type"})
+    refuses = frozenset(
+        {*REFUSED, *fields("method"), *fields("objective")}
+        - {"method", "objective", "method.rank", "method.alpha"}
+    )
     failure = "storm"
 
     harbor: ClassVar[LoopbackHarbor]

@@ -19,7 +19,14 @@ ROWS = [{"prompt": f"{n} + 1 =", "completion": f" {n + 1}"} for n in range(20)]
 @pytest.mark.slow
 class TestLocal(BackendContract):
     states = {state.value: state for state in JobState} | {"AdapterError": JobState.FAILED}
-    refuses = frozenset({"training.packing"})
+    refuses = frozenset(
+        {
+            *("training.packing", "training.gradient_checkpointing"),
+            *("method.use_dora", "method.butterfly_factors"),
+            *("objective.length_normalized", "evaluation.generations"),
+            *("evaluation.json_schema", "evaluation.judge"),
+        }
+    )
     failure = "broken"
 
     def make(self) -> Backend:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tunekit.testing import BackendContract
+from tunekit.testing.full import fields
 
 SOURCE = Path(__file__).parent.parent / "plugin"
 
@@ -37,15 +38,8 @@ class TestAcme(BackendContract):
         return Acme(power_cut=True), self.spec()
 """
 REFUSES = {
-    "method.type",
-    "method.dropout",
-    "method.target_modules",
-    "method.quantization",
-    "method.double_quantization",
-    "objective.gamma",
-    "objective.length_normalized",
-    "objective.sft_weight",
-    "objective.train_on",
+    *(fields("method") - {"method.rank", "method.alpha"}),
+    *(fields("objective") - {"objective.type", "objective.beta"}),
     "training.max_steps",
     "training.scheduler",
     "training.packing",

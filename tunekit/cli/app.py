@@ -13,7 +13,11 @@ from typer.core import TyperGroup
 
 from tunekit import __version__
 from tunekit.cli import about, begin, data, estimate, exits, serve, start, watch
+from tunekit.cli.chat import chat
+from tunekit.cli.compare import compare
 from tunekit.cli.doctor import DISTRIBUTION
+from tunekit.cli.evaluate import evaluate, mitigate
+from tunekit.cli.report import report
 from tunekit.errors import TunekitError
 from tunekit.printable import printable
 
@@ -101,11 +105,14 @@ def _root(
 
 _COMMANDS = (
     *(start.run, start.plan, watch.runs, watch.show, watch.logs, watch.wait, watch.cancel),
+    *(report, compare, chat),
     *(start.resume, start.attach, serve.deploy, serve.undeploy, serve.dev),
     *(estimate.estimate, begin.schema, begin.init, about.backends, about.doctor),
 )
 for _command in _COMMANDS:
     app.command()(_command)
+app.command("eval")(evaluate)
+app.command()(mitigate)
 app.add_typer(data.app)
 
 

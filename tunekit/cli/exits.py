@@ -11,6 +11,7 @@ REFUSED = 3
 CREDENTIALS = 4
 TIMEOUT = 5
 CANCELLED = 6
+GATE = 7
 INTERNAL = 70
 INTERRUPTED = 130
 
@@ -22,6 +23,7 @@ MEANINGS = {
     CREDENTIALS: "credentials or quota",
     TIMEOUT: "stopped waiting; the job goes on",
     CANCELLED: "the run was cancelled",
+    GATE: "the run has succeeded, and its gate does not hold",
     INTERNAL: "a fault in tunekit",
     INTERRUPTED: "Ctrl-C; the job goes on",
 }

@@ -35,11 +35,26 @@ def _complete_backend(incomplete: str) -> list[str]:
     return [name for name in names() if name.startswith(incomplete)]
 
 
+def _complete_tracker(incomplete: str) -> list[str]:
+    from tunekit.trackers.registry import NAMES
+
+    return [name for name in NAMES if name.startswith(incomplete)]
+
+
 RunId = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
         help="Id of a run, the beginning of one, or a run's name.",
+        autocompletion=_complete_run,
+        show_default=False,
+    ),
+]
+RunIds = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RUN...",
+        help="Ids of runs, the beginnings of them, or their names.",
         autocompletion=_complete_run,
         show_default=False,
     ),
@@ -81,6 +96,16 @@ MaxCost = Annotated[
         min=0,
         metavar="DOLLARS",
         help="What a service may charge, in US dollars; inf agrees to anything.",
+        show_default=False,
+    ),
+]
+Trackers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        metavar="TRACKER",
+        help="Send the figures to tensorboard, wandb, mlflow or trackio; may be repeated.",
+        autocompletion=_complete_tracker,
         show_default=False,
     ),
 ]

@@ -9,6 +9,7 @@ import typer
 
 from tunekit.cli import exits, output
 from tunekit.cli.follow import follow
+from tunekit.cli.gate import JUnit
 from tunekit.cli.options import (
     AsJson,
     BackendName,
@@ -19,6 +20,7 @@ from tunekit.cli.options import (
     SpecFile,
     Strict,
     Timeout,
+    Trackers,
 )
 from tunekit.errors import CostNotAccepted
 from tunekit.running import start
@@ -33,8 +35,10 @@ def run(
     overrides: Overrides = None,
     strict: Strict = True,
     max_cost: MaxCost = None,
+    track: Trackers = None,
     detach: Detach = False,
     timeout: Timeout = None,
+    junit: JUnit = None,
     as_json: AsJson = False,
 ) -> None:
     """Start a fine-tune, show its progress, and compare the model before and after.
@@ -45,7 +49,9 @@ def run(
     chosen = backend or document.backend
     with output.warned():
         try:
-            started = start.submit(document.spec, chosen, strict=strict, max_cost=max_cost)
+            started = start.submit(
+                document.spec, chosen, strict=strict, max_cost=max_cost, trackers=track or ()
+            )
         except CostNotAccepted as refused:
             started = _asked(refused)
     if not as_json:
@@ -53,7 +59,7 @@ def run(
     if detach:
         _detached(started, as_json)
     else:
-        follow(started, timeout=timeout, as_json=as_json)
+        follow(started, timeout=timeout, as_json=as_json, junit=junit)
 
 
 def plan(

@@ -55,6 +55,7 @@ def commented() -> str:
         _HEAD,
         _entry(fields["model"], "model: embedded:smollm2-135m"),
         _entry(fields["data"], "data: train.jsonl"),
+        _optional("start_from", fields["start_from"]),
         _section("method", fields["method"], LoRA),
         _section("objective", fields["objective"], SFT),
         _section("training", fields["training"]),

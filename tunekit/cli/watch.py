@@ -13,9 +13,9 @@ from tunekit.cli.options import AsJson, RunId, Timeout
 from tunekit.errors import TunekitError
 from tunekit.events import Event, JobState
 from tunekit.printable import printable
+from tunekit.report.figures import duration
 from tunekit.running import run as life
 from tunekit.running.progress import line
-from tunekit.running.show import duration
 
 
 def runs(

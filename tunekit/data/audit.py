@@ -8,12 +8,10 @@ from typing import Any
 from tunekit.data.issues import Issue
 from tunekit.data.rows import Where
 from tunekit.data.template import stops
-from tunekit.data.tokens import IGNORED, Pair, Tokens
+from tunekit.data.tokens import IGNORED, Judgement, Pair, Sample, Tokens
 
 
-def audit(
-    rows: Iterable[Tokens | Pair], tokenizer: Any, *, train_on: str = "assistant"
-) -> list[Issue]:
+def audit(rows: Iterable[Sample], tokenizer: Any, *, train_on: str = "assistant") -> list[Issue]:
     """Give everything wrong with the labels of tokenized rows, row by row.
 
     Args:
@@ -32,14 +30,14 @@ class Auditor:
         self._ends = stops(tokenizer)
         self._bos: int | None = tokenizer.bos_token_id
 
-    def issues(self, row: Tokens | Pair, *, train_on: str) -> Iterator[Issue]:
+    def issues(self, row: Sample, *, train_on: str) -> Iterator[Issue]:
         """Give everything wrong with the labels of one row."""
         if not _trains(row):
             yield _issue("no-trained-token", row, _UNCUT if row.complete else _CUT)
         for code in self._codes(row, train_on):
             yield _issue(code, row, _TEXTS[code])
 
-    def _codes(self, row: Tokens | Pair, train_on: str) -> Iterator[str]:
+    def _codes(self, row: Sample, train_on: str) -> Iterator[str]:
         if _never_stops(row, self._ends):
             yield "end-of-turn-not-trained"
         if train_on != "all" and _trains_others(row):
@@ -50,18 +48,22 @@ class Auditor:
             yield "identical-when-cut"
 
 
-def _trains(row: Tokens | Pair) -> bool:
+def _trains(row: Sample) -> bool:
     if isinstance(row, Pair):
         return bool(row.chosen_ids) and bool(row.rejected_ids)
+    if isinstance(row, Judgement):
+        return bool(row.completion_ids)
     return any(label != IGNORED for label in row.labels)
 
 
-def _never_stops(row: Tokens | Pair, ends: frozenset[int]) -> bool:
+def _never_stops(row: Sample, ends: frozenset[int]) -> bool:
     """Say whether the model would learn an answer of this row without its end."""
     if not row.complete or not _trains(row):
         return False
     if isinstance(row, Pair):
         return not (ends & set(row.chosen_ids) and ends & set(row.rejected_ids))
+    if isinstance(row, Judgement):
+        return not ends & set(row.completion_ids)
     return not any(ends & set(answer) for answer in list(_stretches(row.labels))[-1:])
 
 
@@ -76,14 +78,19 @@ def _stretches(labels: Sequence[int]) -> Iterator[list[int]]:
             stretch = []
 
 
-def _trains_others(row: Tokens | Pair) -> bool:
+def _trains_others(row: Sample) -> bool:
     return isinstance(row, Tokens) and any(
         label != IGNORED for start, end in row.others for label in row.labels[start:end]
     )
 
 
-def _begins_twice(row: Tokens | Pair, bos: int | None) -> bool:
-    ids = row.prompt_ids + row.chosen_ids if isinstance(row, Pair) else row.input_ids
+def _begins_twice(row: Sample, bos: int | None) -> bool:
+    if isinstance(row, Pair):
+        ids = row.prompt_ids + row.chosen_ids
+    elif isinstance(row, Judgement):
+        ids = row.prompt_ids + row.completion_ids
+    else:
+        ids = row.input_ids
     return bos is not None and ids[:2] == [bos, bos]
 
 
@@ -92,7 +99,7 @@ def _is_one(row: Pair) -> bool:
     return bool(row.chosen_ids) and row.chosen_ids == row.rejected_ids
 
 
-def _issue(code: str, row: Tokens | Pair, text: tuple[str, str]) -> Issue:
+def _issue(code: str, row: Sample, text: tuple[str, str]) -> Issue:
     where = row.where or Where(file="<rows>", line=0)
     message, fix = text
     return Issue(code=code, file=where.file, line=where.line, message=message, fix=fix)

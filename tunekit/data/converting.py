@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +18,7 @@ from tunekit.data.native import TARGETS
 from tunekit.data.recognise import Recognised, recognise, stream
 from tunekit.data.rows import Row
 from tunekit.errors import SpecError
+from tunekit.files import sha256
 from tunekit.spec.finetune import Data
 
 
@@ -61,24 +62,36 @@ def convert(
         raise SpecError(f"{path} exists; name another file, or remove it")
     path.parent.mkdir(parents=True, exist_ok=True)
     data, issues, lost = Data.of(source), Found(), list[Issue]()
-    part = path.with_name(f".{path.name}.part")
+    part, even = (path.with_name(f".{path.name}.{end}") for end in ("part", "even"))
     try:
         with part.open("wb") as file:
-            rows, digest = _write(data, target, file, issues, lost)
+            written = _write(data, target, file, issues, lost)
         require(issues)
         if lost and not lossy:
             require([issue.model_copy(update={"severity": "error"}) for issue in lost])
+        if target in _ALL_WEIGHED and 0 < written.weighted < written.rows:
+            _weigh_all(part, even)
         part.replace(path)
     finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
-    return Converted(path=path, rows=rows, sha256=digest, lost=tuple(lost))
+        for left in (part, even):
+            with contextlib.suppress(OSError):
+                left.unlink()
+    return Converted(path=path, rows=written.rows, sha256=sha256(path), lost=tuple(lost))
 
 
-def _write(
-    data: Data, target: str, file: IO[bytes], issues: Found, lost: list[Issue]
-) -> tuple[int, str]:
-    digest, count = hashlib.sha256(), 0
+_ALL_WEIGHED = ("fireworks",)
+"""Targets that take a weight on all rows or on none."""
+
+
+@dataclass
+class _Written:
+    rows: int = 0
+    weighted: int = 0
+    """Rows with a weight beside them."""
+
+
+def _write(data: Data, target: str, file: IO[bytes], issues: Found, lost: list[Issue]) -> _Written:
+    count = _Written()
     rows = stream(sources.rows(data, issues), issues, wanted=data.format, into=Recognised())
     for row in rows:
         try:
@@ -87,11 +100,23 @@ def _write(
             lost.append(fault.at(row.where.file, row.where.line, severity="warning"))
             continue
         lost += losses(row, native, target)
-        line = json.dumps(native, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-        file.write(line)
-        digest.update(line)
-        count += 1
-    return count, digest.hexdigest()
+        file.write(_line(native))
+        count.rows += 1
+        count.weighted += "weight" in native
+    return count
+
+
+def _line(native: dict[str, Any]) -> bytes:
+    return json.dumps(native, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _weigh_all(file: Path, even: Path) -> None:
+    """Write the weight 1 beside every row that has none."""
+    with file.open("rb") as before, even.open("wb") as after:
+        for line in before:
+            row = json.loads(line)
+            after.write(_line({**row, "weight": row.get("weight", 1.0)}))
+    even.replace(file)
 
 
 def losses(row: Row, native: dict[str, Any], target: str) -> Iterator[Issue]:

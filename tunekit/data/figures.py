@@ -150,7 +150,7 @@ class _Lengths:
         self._waiting.clear()
 
 
-_TOKENISED = ("conversation", "completion", "text", "preference")
+_TOKENISED = ("conversation", "completion", "text", "preference", "judged")
 
 
 def _histogram(lengths: Counter[int]) -> dict[int, int]:

@@ -10,14 +10,24 @@ from typing import Any
 
 from tunekit.data.answers import Written, written
 from tunekit.data.audit import audit
-from tunekit.data.rows import Completion, Conversation, Message, Preference, Row, Text, Where
+from tunekit.data.rows import (
+    Completion,
+    Conversation,
+    Judged,
+    Message,
+    Preference,
+    Row,
+    Text,
+    Where,
+)
 from tunekit.data.rows import Prompt as RowPrompt
 from tunekit.data.template import Span, Writer, turn
-from tunekit.data.tokens import IGNORED, Pair, Prompt, Tokens
+from tunekit.data.tokens import IGNORED, Judgement, Pair, Prompt, Tokens
 from tunekit.errors import SpecError
 
 __all__ = [
     "IGNORED",
+    "Judgement",
     "Pair",
     "Prompt",
     "Tokens",
@@ -25,7 +35,9 @@ __all__ = [
     "prompt",
     "tokenize",
     "tokenize_all",
+    "tokenize_judged",
     "tokenize_pair",
+    "tokenize_prompt",
 ]
 
 Turns = tuple[Message, ...]
@@ -127,7 +139,9 @@ def tokenize_pair(row: Preference, tokenizer: Any, *, max_length: int | None) ->
         DataError: the chat template refuses the row.
         SpecError: the tokenizer has no chat template.
     """
-    prompt, chosen, rejected = _pair(row, tokenizer)
+    prompt, (chosen, rejected) = _answered(
+        row.prompt, (row.chosen, row.rejected), row.tools, tokenizer, where=row.where
+    )
     start = min(_shared(prompt, chosen), _shared(prompt, rejected))
     longest = max(len(chosen), len(rejected))
     return Pair(
@@ -139,32 +153,65 @@ def tokenize_pair(row: Preference, tokenizer: Any, *, max_length: int | None) ->
     )
 
 
-def _pair(row: Preference, tokenizer: Any) -> tuple[list[int], list[int], list[int]]:
+def tokenize_judged(row: Judged, tokenizer: Any, *, max_length: int | None) -> Judgement:
+    """Give the ids of prompt and answer as `tokenize_pair` does.
+
+    Raises:
+        DataError: the chat template refuses the row.
+        SpecError: the tokenizer has no chat template.
+    """
+    prompt, (whole,) = _answered(row.prompt, (row.completion,), None, tokenizer, where=row.where)
+    start = _shared(prompt, whole)
+    return Judgement(
+        prompt[:start][:max_length],
+        whole[:max_length][start:],
+        row.label,
+        complete=max_length is None or len(whole) <= max_length,
+        where=row.where,
+    )
+
+
+def tokenize_prompt(row: RowPrompt, tokenizer: Any) -> list[int]:
+    """Give the ids that an answer is to follow.
+
+    Raises:
+        DataError: the chat template refuses the row.
+        SpecError: the tokenizer has no chat template.
+    """
+    return _answered(row.prompt, (), row.tools, tokenizer, where=row.where)[0]
+
+
+def _answered(
+    prompt: str | Turns,
+    answers: Sequence[str | Turns],
+    tools: list[dict[str, Any]] | None,
+    tokenizer: Any,
+    *,
+    where: Where,
+) -> tuple[list[int], list[list[int]]]:
     """Give the ids of the prompt, and of the prompt with each answer."""
-    if isinstance(row.prompt, str):
-        prompt = row.prompt
-        chosen = prompt + _ended(str(row.chosen), tokenizer)
-        rejected = prompt + _ended(str(row.rejected), tokenizer)
-        return _ids(tokenizer, prompt), _ids(tokenizer, chosen), _ids(tokenizer, rejected)
-    writer = Writer(tokenizer, row.tools, row.where)
+    if isinstance(prompt, str):
+        whole = [prompt + _ended(str(answer), tokenizer) for answer in answers]
+        return _ids(tokenizer, prompt), [_ids(tokenizer, text) for text in whole]
+    writer = Writer(tokenizer, tools, where)
     asked, *answered = (
-        [turn(message) for message in (*row.prompt, *answer) if isinstance(message, Message)]
-        for answer in ((), row.chosen, row.rejected)
+        [turn(message) for message in (*prompt, *answer) if isinstance(message, Message)]
+        for answer in ((), *answers)
     )
     texts = [writer.whole(asked, prompt=True)[1], *(writer.whole(turns)[1] for turns in answered)]
-    prompt_ids, chosen_ids, rejected_ids = (_ids(tokenizer, text, bare=True) for text in texts)
-    return prompt_ids, chosen_ids, rejected_ids
+    prompt_ids, *answered_ids = (_ids(tokenizer, text, bare=True) for text in texts)
+    return prompt_ids, answered_ids
 
 
 def prompt(row: Row, tokenizer: Any) -> Prompt:
     """Give what to ask the model, and the answer to compare with.
 
-    That is the last answer of a chat, the completion, the chosen answer, or the second half of a
-    text.
+    That is the last answer of a chat, the completion, the chosen answer, the `answer` of a row
+    for reward functions, or the second half of a text.
 
     Raises:
         DataError: the chat template refuses the row.
-        SpecError: the tokenizer has no chat template.
+        SpecError: the tokenizer has no chat template, or the row no answer.
     """
     if isinstance(row, Text):
         ids = _ids(tokenizer, row.text)
@@ -173,13 +220,22 @@ def prompt(row: Row, tokenizer: Any) -> Prompt:
     if isinstance(row, Conversation):
         return _last_answer(row.messages, row.tools, tokenizer, where=row.where)
     if isinstance(row, RowPrompt):
-        raise SpecError("rows of prompts alone have no answer to compare with")
+        return _asked(row, tokenizer)
     answer = row.chosen if isinstance(row, Preference) else row.completion
     if isinstance(row.prompt, str):
         return Prompt(_ids(tokenizer, row.prompt), row.prompt, str(answer))
     tools = row.tools if isinstance(row, Preference) else None
     messages = (*row.prompt, *(turn for turn in answer if isinstance(turn, Message)))
     return _last_answer(messages, tools, tokenizer, where=row.where)
+
+
+def _asked(row: RowPrompt, tokenizer: Any) -> Prompt:
+    answer = (row.fields or {}).get("answer")
+    if not isinstance(answer, str):
+        raise SpecError(f"{row.where}: a prompt without an answer has nothing to compare with")
+    ids = tokenize_prompt(row, tokenizer)
+    text = row.prompt if isinstance(row.prompt, str) else tokenizer.decode(ids)
+    return Prompt(ids, text, answer)
 
 
 def _last_answer(

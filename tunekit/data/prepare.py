@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast, get_args
 
-from tunekit.data import estimate, sources
+from tunekit.data import estimate, replay, sources
 from tunekit.data.dropped import Dropped, counts, words
 from tunekit.data.issues import Enough, Found, Issue, fold, require, weighed
 from tunekit.data.meaning import check
@@ -15,11 +15,11 @@ from tunekit.data.profile import Profile
 from tunekit.data.quality.catalogue import require_known
 from tunekit.data.quality.quality import Quality
 from tunekit.data.recognise import Recognised, recognise
-from tunekit.data.rows import Row, weight
+from tunekit.data.rows import Judged, Row, said_weight, weight
 from tunekit.data.sides import Split, split
 from tunekit.errors import SpecError
 from tunekit.spec.finetune import Data, FineTune
-from tunekit.spec.objectives import Objective
+from tunekit.spec.objectives import SFT, Objective
 
 TRAIN_ON: dict[str, tuple[str, ...]] = {
     "conversation": ("assistant", "completion", "all"),
@@ -65,11 +65,12 @@ def prepare(spec: FineTune) -> Prepared:
         MissingExtra: reading this kind of source needs a package that is not installed.
     """
     issues = Found()
-    read = _rows(spec.data, issues)
+    prompts = "prompt" in spec.objective.row_kinds
+    read = _rows(spec.data, issues, prompts=prompts)
     train_on = _fitting(spec, read.rows[0].kind)
     held = _held(spec, read.rows[0].kind, issues)
     read, held = _examined(spec, read, held, issues)
-    sides = _sides(spec, read.rows, held, issues)
+    sides = _mixed(spec, _sides(spec, read.rows, held, issues))
     dropped = (*read.dropped, *(held.dropped if held else ()))
     profile = _profile(spec, read.format, sides, issues, train_on=train_on)
     return Prepared(
@@ -81,8 +82,10 @@ def prepare(spec: FineTune) -> Prepared:
     )
 
 
-def _rows(data: Data, issues: Found) -> _Read:
+def _rows(data: Data, issues: Found, *, prompts: bool) -> _Read:
     """Read one source whole; its warnings go to `issues`.
+
+    With `prompts`, a row with a prompt and columns of its own is one that answers are written to.
 
     Raises:
         DataError: anything in it is wrong.
@@ -92,7 +95,8 @@ def _rows(data: Data, issues: Found) -> _Read:
     rows: list[Row] = []
     dropped: list[Dropped] = []
     try:
-        recognise(sources.rows(data, own), own, wanted=data.format, into=found)
+        raws = sources.rows(data, own)
+        recognise(raws, own, wanted=data.format, into=found, prompts=prompts)
         dropped += map(Dropped.by, own.dropped)
         for row in found.rows:
             if (cause := _sound(row, own)) is None:
@@ -166,12 +170,9 @@ def _fitting(spec: FineTune, kind: str) -> str:
     objective, source = spec.objective, sources.name(spec.data)
     if kind not in objective.row_kinds:
         others = [o.model_fields["type"].default for o in _objectives() if kind in o.row_kinds]
-        cure = "rows of another kind; no objective takes these"
-        if others:
-            cure = f"objective: {_listed(others)}"
         raise SpecError(
             f"objective {objective.type} takes {_either(objective.row_kinds)} rows; "
-            f"{source} holds {kind} rows: use {cure}"
+            f"{source} holds {kind} rows: use objective: {_listed(others)}"
         )
     wanted: str = getattr(objective, "train_on", "auto")
     possible = TRAIN_ON.get(kind, ("completion",))
@@ -197,14 +198,14 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
-_ORDER = ("conversation", "completion", "text", "preference", "judged")
+_ORDER = ("conversation", "completion", "text", "preference", "judged", "prompt")
 
 
 def _held(spec: FineTune, kind: str, issues: Found) -> _Read | None:
     """Read held-out rows from a source of their own, where the spec names one."""
     if not isinstance(spec.validation, Data):
         return None
-    read = _rows(spec.validation, issues)
+    read = _rows(spec.validation, issues, prompts=kind == "prompt")
     if read.rows[0].kind != kind:
         raise SpecError(
             f"validation: {sources.name(spec.validation)} holds {read.rows[0].kind} rows, "
@@ -228,6 +229,14 @@ def _sides(spec: FineTune, rows: Sequence[Row], held: _Read | None, issues: Foun
     return sides
 
 
+def _mixed(spec: FineTune, sides: Split) -> Split:
+    """Mix general chats into the training rows, where answers are imitated."""
+    wanted = spec.training.replay
+    if wanted is None or wanted.source != "general" or not isinstance(spec.objective, SFT):
+        return sides
+    return replace(sides, train=replay.mixed(sides.train, wanted.ratio))
+
+
 def _unmeasured(data: Data, policy: str) -> Issue:
     return Issue(
         code="nothing-held-out",
@@ -236,6 +245,13 @@ def _unmeasured(data: Data, policy: str) -> Issue:
         message=policy.removeprefix("none: "),
         fix="give more rows, or a file for validation; without it nothing is measured",
     )
+
+
+def _unweighted(rows: Sequence[Row]) -> str:
+    """Name the first row without a weight, where another weighs more or less than 1."""
+    if all(weight(row) == 1 for row in rows):
+        return ""
+    return next((str(row.where) for row in rows if said_weight(row) is None), "")
 
 
 def _profile(
@@ -248,6 +264,7 @@ def _profile(
         format=format,
         kind=cast("Any", every[0].kind),
         rows=len(sides.train),
+        replayed=sum(row.where.file == replay.FILE for row in sides.train),
         validation_rows=len(sides.validation),
         validation_policy=sides.policy,
         tokens=sum(map(estimate.tokens, sides.train)),
@@ -255,5 +272,8 @@ def _profile(
         longest=max(map(estimate.longest, every)),
         digest=digest.hexdigest(),
         weighted=sum(weight(row) != 1 for row in sides.train),
+        held_weighted=sum(weight(row) != 1 for row in sides.validation),
+        unweighted=_unweighted(every),
+        wanted=sum(isinstance(row, Judged) and row.label for row in sides.train),
         issues=fold(issues, shown=PLANNED),
     )

@@ -11,10 +11,10 @@ from typing import Any
 
 from tunekit.data import sources, tokenizer
 from tunekit.data.issues import Found, require
-from tunekit.data.mask import IGNORED, tokenize, tokenize_pair
+from tunekit.data.mask import IGNORED, tokenize, tokenize_judged, tokenize_pair
 from tunekit.data.prepare import TRAIN_ON
 from tunekit.data.recognise import recognise
-from tunekit.data.rows import Completion, Conversation, Preference, Row, Text
+from tunekit.data.rows import Completion, Conversation, Judged, Preference, Row, Text
 from tunekit.errors import SpecError
 from tunekit.printable import printable
 from tunekit.spec.finetune import Data
@@ -122,6 +122,13 @@ def _shown(row: Row, tokenizer: Any, train_on: str, limit: int | None) -> Iterat
             trained = [False] * len(pair.prompt_ids) + [True] * len(answer)
             tokens = _tokens([*pair.prompt_ids, *answer], trained, tokenizer)
             yield Shown(f"{row.where}, {name}", tokens, pair.complete)
+        return
+    if isinstance(row, Judged):
+        judged = tokenize_judged(row, tokenizer, max_length=limit)
+        trained = [False] * len(judged.prompt_ids) + [True] * len(judged.completion_ids)
+        tokens = _tokens([*judged.prompt_ids, *judged.completion_ids], trained, tokenizer)
+        verdict = "wanted" if judged.label else "unwanted"
+        yield Shown(f"{row.where}, {verdict}", tokens, judged.complete)
         return
     if not isinstance(row, (Conversation, Completion, Text)):
         raise SpecError(f"{row.where}: {row.kind} rows are not trained on token by token")

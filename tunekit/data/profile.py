@@ -33,6 +33,14 @@ class Profile(BaseModel):
     """Hash of all rows, training then held-out, in order (sha256, hex)."""
     weighted: int = 0
     """Training rows whose weight is not 1; not every backend can weigh rows."""
+    held_weighted: int = 0
+    """Held-out rows whose weight is not 1."""
+    unweighted: str = ""
+    """Where the first row without a weight is, if a row of either side has one that is not 1."""
+    replayed: int = 0
+    """Training rows that are general chats, mixed in."""
+    wanted: int = 0
+    """Training rows that are judged, and wanted."""
     dropped: dict[str, int] = Field(default_factory=dict)
     """Rows left out because the spec says so, counted by code; they are in `dropped.jsonl`."""
     issues: tuple[Issue, ...] = ()

@@ -106,18 +106,25 @@ def recognise(
     *,
     wanted: str = "auto",
     into: Recognised | None = None,
+    prompts: bool = False,
 ) -> Recognised:
     """Turn raw rows into rows; what is wrong goes to `issues`.
 
-    All rows must be of one format. A `wanted` other than "auto" is taken without looking.
+    All rows must be of one format. A `wanted` other than "auto" is taken without looking. With
+    `prompts`, a row with a prompt that is in no format is a prompt with columns of its own.
     """
     found = Recognised() if into is None else into
-    found.rows.extend(stream(raws, issues, wanted=wanted, into=found))
+    found.rows.extend(stream(raws, issues, wanted=wanted, into=found, prompts=prompts))
     return found
 
 
 def stream(
-    raws: Iterable[tuple[Raw, Where]], issues: list[Issue], *, wanted: str, into: Recognised
+    raws: Iterable[tuple[Raw, Where]],
+    issues: list[Issue],
+    *,
+    wanted: str,
+    into: Recognised,
+    prompts: bool = False,
 ) -> Iterator[Row]:
     """Give the rows one by one, for data that does not fit into memory; see `recognise`."""
     strange: set[tuple[str, ...]] = set()
@@ -125,6 +132,8 @@ def stream(
     for raw, where in raws:
         given = {key: held for key, held in raw.items() if held is not None}
         formats = [wanted] if wanted != "auto" else candidates(given)
+        if not formats and prompts and "prompt" in given:
+            formats = ["prompt"]
         if len(formats) == 1:
             row = _row(into, formats[0], given, where, issues)
             if row is not None:
@@ -239,6 +248,8 @@ def _shape(format: str, row: Row) -> str:
 
 
 def _unread(format: str, row: Raw) -> list[str]:
+    if format == "prompt":
+        return []  # every other column is kept
     rest = row.keys() - _READ[format]
     if format == "preference" and "prompt" in row:
         rest |= row.keys() & {*preferences.ASKED[1:]}

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tunekit.data.issues import Issue
-from tunekit.data.mask import tokenize_all, tokenize_pair
-from tunekit.data.rows import Completion, Conversation, Preference, Row, Text
-from tunekit.data.tokens import Pair, Tokens
-
-Sample = Tokens | Pair
+from tunekit.data.mask import tokenize_all, tokenize_judged, tokenize_pair
+from tunekit.data.rows import Completion, Conversation, Judged, Preference, Row, Text
+from tunekit.data.tokens import Judgement, Pair
+from tunekit.data.tokens import Sample as Sample
 
 
 def samples(
@@ -33,6 +32,8 @@ def _samples(
     for row in rows:
         if isinstance(row, Preference):
             yield tokenize_pair(row, tokenizer, max_length=limit)
+        elif isinstance(row, Judged):
+            yield tokenize_judged(row, tokenizer, max_length=limit)
         elif isinstance(row, (Conversation, Completion, Text)):
             yield next(done)
 
@@ -42,6 +43,8 @@ def length(sample: Sample) -> int:
     if isinstance(sample, Pair):
         both = len(sample.chosen_ids) + len(sample.rejected_ids)
         return 2 * len(sample.prompt_ids) + both
+    if isinstance(sample, Judgement):
+        return len(sample.prompt_ids) + len(sample.completion_ids)
     return len(sample.input_ids)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tunekit.data.rows import Prompt as RowPrompt
 from tunekit.data.rows import Where
 from tunekit.data.template import Span
 
@@ -34,6 +35,37 @@ class Pair:
     rejected_ids: list[int]
     complete: bool = True
     where: Where | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A prompt and an answer that was judged."""
+
+    prompt_ids: list[int]
+    completion_ids: list[int]
+    label: bool
+    """Whether such answers are wanted."""
+    complete: bool = True
+    where: Where | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A prompt to which the model writes answers while it is trained."""
+
+    prompt_ids: list[int]
+    row: RowPrompt
+    complete: bool = True
+    """Prompt and answer fit into the model."""
+
+    @property
+    def where(self) -> Where:
+        """The place the row came from."""
+        return self.row.where
+
+
+Sample = Tokens | Pair | Judgement
+"""A row that is trained on by its tokens."""
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from tunekit.errors import AdapterError, TunekitError
 from tunekit.events import JobState
 from tunekit.files import sync_folder
 from tunekit.planning.plan import Plan
+from tunekit.running import reporting
 from tunekit.spec.finetune import FineTune
-from tunekit.spec.methods import Full
+from tunekit.spec.methods import Full, LoRA, QLoRA
 from tunekit.store import Record, RunFolder
 
 
@@ -43,7 +44,11 @@ def refresh(folder: RunFolder) -> Record:
         if entry.state.terminal or (entry.job_id, entry.cursor) != (seen.job_id, seen.cursor):
             return entry
         _keep(folder, entry, update)
-    return _brought_home(folder, backend) if update.state is JobState.SUCCEEDED else entry
+    if update.state is JobState.SUCCEEDED:
+        entry = _brought_home(folder, backend)
+    if entry.state.terminal:
+        reporting.at_end(folder)
+    return entry
 
 
 def _keep(folder: RunFolder, entry: Record, update: Update) -> None:
@@ -106,8 +111,9 @@ def _asked(entry: Record) -> Asked | None:
     spec = FineTune(**entry.spec)
     if isinstance(spec.method, Full):
         return Asked(kind="model", base=entry.plan.model)
-    rank = _sent(entry.plan, "method.rank", spec.method.rank)
-    targets = _sent(entry.plan, "method.target_modules", spec.method.target_modules)
+    lora = spec.method if isinstance(spec.method, (LoRA, QLoRA)) else LoRA()
+    rank = _sent(entry.plan, "method.rank", lora.rank)
+    targets = _sent(entry.plan, "method.target_modules", lora.target_modules)
     layers = None
     with contextlib.suppress(TunekitError):
         layers = models.describe(entry.plan.model).layers

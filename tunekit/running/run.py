@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Generator, Mapping
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +14,21 @@ from tunekit.backends import registry
 from tunekit.backends.backend import Backend, JobId
 from tunekit.events import EvaluationEvent, Event, JobState
 from tunekit.planning.plan import Plan
-from tunekit.running import submission
+from tunekit.running import reporting, submission
 from tunekit.running.endpoint import Endpoint
+from tunekit.running.failure import failure
 from tunekit.running.patience import Patience
 from tunekit.running.refresh import refresh
 from tunekit.running.show import still_going
 from tunekit.running.stream import EventStream
+from tunekit.running.tracking import Trackers
 from tunekit.spec.finetune import FineTune
-from tunekit.store import Record, RunFolder
+from tunekit.store import RunFolder
 
 if TYPE_CHECKING:
     from tunekit.adapters.adapter import Adapter
     from tunekit.evaluation.compare import Comparison
+    from tunekit.running.mitigation import Mitigated
 
 
 class Run:
@@ -38,6 +41,7 @@ class Run:
         self._folder = folder
         self._record = folder.read()
         self._patience = Patience(self.id)
+        self._trackers = Trackers(folder)
 
     @property
     def id(self) -> str:
@@ -116,13 +120,15 @@ class Run:
             BackendDown: it does not answer; the job goes on.
         """
         self._record = refresh(self._folder)
+        if self.state.terminal:
+            self._trackers.feed(self._record)
         return self
 
     def events(self, follow: bool = True) -> EventStream:
         """Iterate (also with `async for`) over all events; with `follow`, until the run is over."""
         return EventStream(
             self._folder,
-            refresh=lambda: self._patience.look(self.refresh) and self._over(),
+            refresh=lambda: self._patience.look(self._follow) and self._over(),
             pause=self._backend().poll_seconds if follow else 0,
             follow=follow,
         )
@@ -145,6 +151,8 @@ class Run:
                     on_event(event)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(still_going(self.id)) from None
+        finally:
+            self._trackers.close(self._record)
         return self._ended_well()
 
     def cancel(self) -> Run:
@@ -241,6 +249,47 @@ class Run:
                 found = Comparison.model_validate(event.result)
         return found
 
+    def report(self, path: str | PathLike[str] | None = None) -> Path:
+        """Write the run as one page that needs nothing else, and give its path.
+
+        Without `path` that is `report.html` in the run folder, which is also written at the end of
+        the run.
+        """
+        return reporting.write(self._folder, None if path is None else Path(path).expanduser())
+
+    def evaluate(
+        self, data: str | PathLike[str] | None = None, *, endpoint: bool = False
+    ) -> Comparison:
+        """Measure base and tuned model here, wherever the run was trained, in a process of its own.
+
+        From then on `evaluation` gives the result.
+
+        Args:
+            data: Rows to measure on in the place of the run's own held-out rows.
+            endpoint: Ask the models where they are served instead: answers only, no losses.
+
+        Raises:
+            RunError: there is nothing to measure, or measuring failed.
+        """
+        from tunekit.running import evaluation, served
+
+        self.refresh()
+        if endpoint:
+            return served.evaluate(self._folder, self.endpoint)
+        return evaluation.evaluate(self._folder, data=data)
+
+    def mitigate(self, keep: float = 0.95) -> Mitigated:
+        """Make a weaker adapter that forgets less and keeps so much of the gain, if there is one.
+
+        Raises:
+            RunError: the result is not here or has no adapter, or measuring failed.
+            AdapterError: the adapter is no LoRA, or a DoRA.
+        """
+        from tunekit.running.mitigation import mitigate
+
+        self.refresh()
+        return mitigate(self._folder, keep=keep)
+
     def log(self, lines: int = 50) -> str:
         """Give the last lines of the job's log."""
         from tunekit.backends.local.job import Job
@@ -284,9 +333,14 @@ class Run:
                     f"{self.id} is still {self.state}; the job goes on: `tunekit wait {self.id}`",
                     run_id=self.id,
                 )
-            self._patience.look(self.refresh)
+            self._patience.look(self._follow)
             if not self.state.terminal:
                 time.sleep(pause)
+
+    def _follow(self) -> None:
+        """Refresh, and pass on to the trackers what is new."""
+        self.refresh()
+        self._trackers.feed(self._record)
 
     def _over(self) -> bool:
         return self.state.terminal or self.job_id is None
@@ -317,7 +371,7 @@ class Run:
                 f"{self.id} was cancelled; `tunekit resume {self.id}` takes it up again",
                 run_id=self.id,
             )
-        raise _failure(self._record)
+        raise failure(self._record)
 
 
 def get(run_id: str) -> Run:
@@ -339,17 +393,3 @@ def _agree(folder: RunFolder, max_cost: float | None) -> None:
     if max_cost is not None:
         with folder.refreshing() as entry:
             entry.plan = entry.plan.model_copy(update={"max_cost": max_cost})
-
-
-def _failure(entry: Record) -> errors.RunFailed:
-    kind = errors.Diverged if entry.error == "Diverged" else errors.RunFailed
-    text = f"{entry.id} failed: {entry.reason or 'no reason was given'}"
-    log = entry.log.strip()
-    if log:
-        text += f"\n  the log ends with: {log.splitlines()[-1][:200]}"
-    with contextlib.suppress(errors.TunekitError):
-        if registry.resolve(entry.backend).capabilities.resume:
-            text += (
-                f"\n  `tunekit logs {entry.id}` shows it all; `tunekit resume {entry.id}` goes on"
-            )
-    return kind(text, run_id=entry.id, reason=entry.reason, log=entry.log)

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 from tunekit.evaluation import show as evaluation
 from tunekit.events import JobState
 from tunekit.printable import printable
+from tunekit.report.figures import duration
+from tunekit.running import reporting
+from tunekit.running.desktop import desktop
 
 if TYPE_CHECKING:
     from tunekit.running.run import Run
@@ -36,17 +39,10 @@ def facts(run: Run) -> list[tuple[str, str]]:
     if run.reason:
         lines.append(("reason", printable(run.reason)))
     lines.append(("folder", str(run.folder)))
+    if (page := run.folder / reporting.NAME).is_file():
+        lines.append(("report", str(page)))
     lines.append(("next", _next(run)))
     return lines
-
-
-def duration(seconds: float) -> str:
-    """Write a span as people say it: 4 min 05 s."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 def still_going(run_id: str) -> str:
@@ -81,13 +77,16 @@ def html(run: Run) -> str:
         f"<td style='text-align:left'>{escape(value)}</td></tr>"
         for name, value in facts(run)
     )
+    page = run.folder / reporting.NAME
+    link = f"<p><a href='{escape(page.as_uri())}'>Report</a></p>" if page.is_file() else ""
     comparison = run.evaluation
-    return f"<table>{rows}</table>" + (evaluation.html(comparison) if comparison else "")
+    return f"<table>{rows}</table>{link}" + (evaluation.html(comparison) if comparison else "")
 
 
 def _next(run: Run) -> str:
     if run.state is JobState.SUCCEEDED:
-        return f"tunekit.get({run.id!r}).adapter.load()"
+        opens = f"tunekit report {run.id} --open · " if desktop() else ""
+        return f"{opens}tunekit.get({run.id!r}).adapter.load()"
     if run.state in (JobState.FAILED, JobState.CANCELLED):
         return f"tunekit logs {run.id} · tunekit resume {run.id}"
     if run.job_id is None:

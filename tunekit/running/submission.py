@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,19 @@ from tunekit.data.rows import Row
 from tunekit.errors import BackendError, CostNotAccepted, SpecError, SubmissionUnknown
 from tunekit.planning.plan import Plan
 from tunekit.spec.finetune import Data, FineTune
-from tunekit.store import Record, RunFolder
+from tunekit.store import Record, RunFolder, Tracking
 
 _PACKAGES = ("tunekit-sdk", "torch", "transformers", "trl", "peft", "bitsandbytes", "unsloth")
 
 
-def record(spec: FineTune, plan: Plan, backend: Backend, prepared: Prepared) -> RunFolder:
+def record(
+    spec: FineTune,
+    plan: Plan,
+    backend: Backend,
+    prepared: Prepared,
+    *,
+    trackers: Sequence[str] = (),
+) -> RunFolder:
     """Make the run folder with exactly the rows that will be sent; nothing has started.
 
     Raises:
@@ -47,6 +55,7 @@ def record(spec: FineTune, plan: Plan, backend: Backend, prepared: Prepared) -> 
             backend=registry.recipe(backend),
             data=data,
             versions=_versions(),
+            trackers={name: Tracking() for name in trackers},
         )
     )
     return folder

@@ -190,6 +190,28 @@ def test_turns_out_of_order_are_found() -> None:
     assert codes(*raw({"messages": [ask, late, say]})) == ["role-order"]
 
 
+@pytest.mark.parametrize(
+    ("weights", "named"),
+    [
+        ([None, None], ""),
+        ([1, None], ""),
+        ([0.5, 1], ""),
+        ([2, None, None], "rows:2 is the first of 2 rows without a weight; 1 have one"),
+        ([None, 1, -1], "rows:1 is the first of 1 rows without a weight; 2 have one"),
+    ],
+)
+def test_a_weight_beside_some_rows_only_is_told(weights: list[float | None], named: str) -> None:
+    rows: list[Row] = [
+        Completion(
+            prompt=f"{n}?", completion=f"{n}", weight=weight, where=Where(file="rows", line=n)
+        )
+        for n, weight in enumerate(weights, 1)
+    ]
+    told = {issue.code: issue.message for issue in found(rows)}
+    assert told.keys() == ({"partial-weights"} if named else set())
+    assert told.get("partial-weights", "").startswith(named)
+
+
 def test_a_row_four_times_longer_than_nearly_all_others_is_told() -> None:
     rows = [completion(f"{n}?", "word " * 50 + str(n), n) for n in range(1, 301)]
     rows.append(completion("long?", "other " * 2000, 301))

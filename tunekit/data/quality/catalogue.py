@@ -164,6 +164,12 @@ _ENTRIES = (
         error=ANY,
     ),
     Entry(
+        "partial-weights",
+        "A weight beside some rows and not beside others",
+        "a row without one counts as 1, which may not be what was meant; Fireworks takes a weight "
+        "on all rows or on none, and is sent the 1",
+    ),
+    Entry(
         "parallel-tool-calls",
         "`parallel_tool_calls`, which the model's chat template does not read",
         "what is learnt is how often the answers call several tools at once; "

@@ -21,6 +21,7 @@ from tunekit.data.quality.roles import Roles
 from tunekit.data.quality.secrets import Secrets
 from tunekit.data.quality.toolcalls import ToolCalls
 from tunekit.data.quality.verdicts import Verdicts
+from tunekit.data.quality.weights import Weights
 from tunekit.data.rows import Row
 from tunekit.spec.finetune import Severity
 
@@ -60,6 +61,7 @@ class Quality:
         self._all: tuple[Check, ...] = (
             *(Roles(), ToolCalls(), ControlTokens(), Secrets(), PersonalData(), Boilerplate()),
             *(Preferences(), Verdicts(), Languages(), Lengths(), Contradictions(), Duplicates()),
+            Weights(),
             *((self._leakage,) if self._leakage else ()),
             *more,
         )

@@ -46,6 +46,7 @@ class Verdicts:
                 severity="warning",
                 file=self._file,
                 message=f"{wanted:,} answers are wanted and {unwanted:,} unwanted",
-                fix="weigh the rarer kind: times its weight, wanted to unwanted should lie "
-                "between 1:1 and 4:3",
+                fix="nothing, where objective.desirable_weight and undesirable_weight are left "
+                "alone: KTO then weighs the rarer kind so that wanted to unwanted lies between "
+                "1:1 and 4:3; or give more rows of it",
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from together.types import (
 from together.types import fine_tuning_estimate_price_response as estimates
 from together.types.whoami_project_api_key import WhoamiProjectAPIKey
 
-from tests.testing.together_client import (
+from tests.testing.together.client import (
     CHAT,
     MODEL,
     client,
@@ -37,12 +36,6 @@ from tests.testing.together_client import (
 from tunekit.testing.providers.together import LoopbackTogether
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackTogether]:
-    with LoopbackTogether() as started:
-        yield started
 
 
 def test_the_official_sdk_goes_all_the_way(server: LoopbackTogether, tmp_path: Path) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.testing.loopback_fireworks import (
+from tests.testing.fireworks.client import (
     BASE,
     CHAT,
     DPO,
@@ -18,7 +17,6 @@ from tests.testing.loopback_fireworks import (
     SFT,
     create,
     finish,
-    http_of,
     jsonl,
     ready,
     reason,
@@ -26,18 +24,6 @@ from tests.testing.loopback_fireworks import (
 from tunekit.testing.providers.fireworks import LoopbackFireworks
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackFireworks]:
-    with LoopbackFireworks() as running:
-        yield running
-
-
-@pytest.fixture
-def http(server: LoopbackFireworks) -> Iterator[httpx.Client]:
-    with http_of(server) as client:
-        yield client
 
 
 @pytest.mark.parametrize(

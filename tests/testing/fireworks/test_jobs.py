@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.testing.loopback_fireworks import (
+from tests.testing.fireworks.client import (
     BASE,
     CHAT,
     JOB,
@@ -25,18 +24,6 @@ from tests.tiny import tiny_model
 from tunekit.testing.providers.fireworks import LoopbackFireworks
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackFireworks]:
-    with LoopbackFireworks() as running:
-        yield running
-
-
-@pytest.fixture
-def http(server: LoopbackFireworks) -> Iterator[httpx.Client]:
-    with http_of(server) as client:
-        yield client
 
 
 # Jobs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -12,7 +11,7 @@ import pytest
 import together
 from together.lib.types import fine_tuning as lib
 
-from tests.testing.together_client import (
+from tests.testing.together.client import (
     CHAT,
     MODEL,
     PAIR,
@@ -25,12 +24,6 @@ from tunekit.testing.providers.checks import Nested, Refused, Table, check
 from tunekit.testing.providers.together import LoopbackTogether
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackTogether]:
-    with LoopbackTogether() as started:
-        yield started
 
 
 @pytest.mark.parametrize(

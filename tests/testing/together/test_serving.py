@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from together.types import (
 from together.types.chat.chat_completion import ChatCompletion
 from together.types.endpoints.adapter_create_response import AdapterCreateResponse
 
-from tests.testing.together_client import (
+from tests.testing.together.client import (
     MODEL,
     client,
     completed,
@@ -25,12 +24,6 @@ from tests.testing.together_client import (
 from tunekit.testing.providers.together import LoopbackTogether
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackTogether]:
-    with LoopbackTogether() as started:
-        yield started
 
 
 def test_a_tuned_model_is_deployed_asked_and_taken_down(

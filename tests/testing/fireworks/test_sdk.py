@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import typing
-from collections.abc import Iterator
 from typing import Any, get_args, get_origin
 
 import fireworks
@@ -16,7 +15,7 @@ from fireworks.types import Dataset, Deployment, DpoJob, Model, SupervisedFineTu
 from fireworks.types.shared import DeployedModel
 from typing_extensions import get_type_hints, is_typeddict
 
-from tests.testing.loopback_fireworks import (
+from tests.testing.fireworks.client import (
     BASE,
     CHAT,
     DPO,
@@ -26,34 +25,14 @@ from tests.testing.loopback_fireworks import (
     SFT,
     create,
     finish,
-    http_of,
     jsonl,
     ready,
-    sdk_of,
 )
 from tunekit.testing.providers import fireworks_tables as tables
 from tunekit.testing.providers.fireworks import LoopbackFireworks
 from tunekit.testing.providers.fireworks_jobs import STATES
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackFireworks]:
-    with LoopbackFireworks() as running:
-        yield running
-
-
-@pytest.fixture
-def sdk(server: LoopbackFireworks) -> Iterator[fireworks.Fireworks]:
-    with sdk_of(server) as client:
-        yield client
-
-
-@pytest.fixture
-def http(server: LoopbackFireworks) -> Iterator[httpx.Client]:
-    with http_of(server) as client:
-        yield client
 
 
 # The SDK's own client

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import together
 from together.lib.resources.files import MultipartUploadManager
 from together.types import fine_tuning_estimate_price_response as estimates
 
-from tests.testing.together_client import (
+from tests.testing.together.client import (
     CHAT,
     MODEL,
     PAIR,
@@ -28,12 +27,6 @@ from tunekit.testing.providers.together import LoopbackTogether
 from tunekit.testing.providers.together_rows import report
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackTogether]:
-    with LoopbackTogether() as started:
-        yield started
 
 
 def test_the_same_bytes_are_uploaded_once(server: LoopbackTogether, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import httpx
 import pytest
 import together
 
-from tests.testing.together_client import (
+from tests.testing.together.client import (
     MODEL,
     client,
     completed,
@@ -23,12 +22,6 @@ from tunekit.testing.providers.downloads import NAMES, DownloadFault
 from tunekit.testing.providers.together import LoopbackTogether
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackTogether]:
-    with LoopbackTogether() as started:
-        yield started
 
 
 def test_the_archive_holds_an_adapter_as_it_was_asked_for(

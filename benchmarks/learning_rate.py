@@ -1,0 +1,130 @@
+"""Compare the automatic learning rate with a ninth, a third, three and nine times it.
+
+    python benchmarks/learning_rate.py [lora] [qlora] [full] [dpo] [kto]
+
+Each row trains the embedded model on rows of the demo five times over, briefly, and prints what it
+makes of held-out rows. Everything but the rate is as a plan leaves it, save the number of passes.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tunekit as tk
+from tunekit.home import home
+
+DATA = Path(__file__).parent.parent / "examples" / "data"
+FACTORS = (1 / 9, 1 / 3, 1.0, 3.0, 9.0)
+BETA = 0.1
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is trained, on how much."""
+
+    method: str
+    objective: str = "sft"
+    rows: int | None = None
+    epochs: float = 1
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Everything but the rate."""
+        pairs = self.objective != "sft"
+        name, held = ("preferences.jsonl", 0.2) if pairs else ("support.jsonl", None)
+        data: dict[str, Any] = {"source": str(DATA / name)}
+        if self.rows:
+            data["limit"] = self.rows
+        return {
+            "model": "embedded:smollm2-135m",
+            "data": data,
+            "method": self.method,
+            "objective": self.objective,
+            "validation": held or str(DATA / "support_unseen.jsonl"),
+            "evaluation": {"generations": 0, "examples": 0},
+            "training": {"epochs": self.epochs, "checkpoint_steps": 10_000},
+        }
+
+    def run(self, rate: float) -> tuple[float, float | None]:
+        """Train at a rate; give the held-out loss of the objective, and accuracy for pairs."""
+        wanted = self.spec
+        training = {**wanted["training"], "learning_rate": rate}
+        run = tk.run(tk.FineTune(**{**wanted, "training": training}), "local", progress=False)
+        found = run.evaluation
+        assert found is not None and found.tuned.loss is not None
+        if self.objective == "sft":
+            return found.tuned.loss, None
+        both = zip(found.base.pairs, found.tuned.pairs, strict=True)
+        gains = [(after[0] - before[0], after[1] - before[1]) for before, after in both]
+        return _loss(self.objective, gains), found.preference_accuracy
+
+
+CASES = {
+    "lora": Case("lora", rows=96),
+    "qlora": Case("qlora", rows=96),
+    "full": Case("full", rows=96),
+    "dpo": Case("lora", "dpo", epochs=2),
+    "kto": Case("lora", "kto", epochs=2),
+}
+
+
+def _loss(objective: str, gains: list[tuple[float, float]]) -> float:
+    """Give the loss of held-out pairs, by how much likelier each answer has become."""
+    if objective == "dpo":
+        each = [math.log1p(math.exp(-BETA * (better - worse))) for better, worse in gains]
+    else:
+        # Without its estimate of the KL divergence, which needs the whole model.
+        each = [(_sigmoid(-BETA * better) + _sigmoid(BETA * worse)) / 2 for better, worse in gains]
+    return sum(each) / len(each)
+
+
+def _sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def automatic(case: Case) -> float:
+    """Give the rate of the plan."""
+    plan = tk.plan(tk.FineTune(**case.spec), "local")
+    return float(plan.used("training.learning_rate"))
+
+
+def row(name: str, case: Case) -> str:
+    """Measure the five rates; give a line of Markdown."""
+    middle = automatic(case)
+    found = []
+    for factor in FACTORS:
+        try:
+            found.append(case.run(float(f"{middle * factor:.2e}")))
+        except tk.errors.Diverged:
+            found.append((math.inf, 0.0))
+        print(f"{name} {middle * factor:.1e} {found[-1]}", file=sys.stderr, flush=True)
+    losses = [loss for loss, _ in found]
+    best = min(losses)
+    cells = [f"{loss:.3f}" + ("" if share is None else f" ({share:.0%})") for loss, share in found]
+    gap = losses[FACTORS.index(1.0)] / best - 1
+    return f"| {name} | {middle:.1e} | {' | '.join(cells)} | {100 * gap:+.1f} % |"
+
+
+def main() -> None:
+    """Measure the rows that are named, or all."""
+    names = sys.argv[1:] or list(CASES)
+    converted = home() / "models"
+    converted.mkdir(parents=True, exist_ok=True)
+    print("| | auto | 1/9 | 1/3 | auto | x 3 | x 9 | auto over best |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            # Runs are thrown away; the converted model is kept.
+            (Path(folder) / "models").symlink_to(converted)
+            os.environ["TUNEKIT_HOME"] = folder
+            print(row(name, CASES[name]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
