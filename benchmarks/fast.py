@@ -138,12 +138,12 @@ def trl(work: Work, *, joined: bool) -> Measured:
             capture_output=True,
             text=True,
             check=False,
-            env={**_environment({"threads": _threads()}), "HF_HUB_OFFLINE": "1"},
+            env={**settings(), "HF_HUB_OFFLINE": "1"},
         )
     if done.returncode:
         raise SystemExit(done.stderr)
     answer = json.loads(done.stdout.splitlines()[-1])
-    return _measured(start, answer["marks"], answer["peak"])
+    return measured(start, answer["marks"], answer["peak"])
 
 
 def ours(work: Work, *, kernels: Any, lora: bool = False) -> Measured:
@@ -187,7 +187,7 @@ def ours(work: Work, *, kernels: Any, lora: bool = False) -> Measured:
             marks.append((event.time, event.metrics["num_tokens"], event.metrics["loss"]))
             peak = max(peak, _peak(run))
     run.wait()
-    return _measured(start, marks, peak)
+    return measured(start, marks, peak)
 
 
 Stack = Callable[[Work], Measured]
@@ -296,7 +296,7 @@ def ceiling(place: Path, *, steps: int, repeats: int) -> None:
     """Measure what the products of a step take alone, forward and backward, at their best."""
     done = subprocess.run(
         [sys.executable, __file__, "products"],
-        env=_environment({"threads": _threads()}),
+        env=settings(),
         check=False,
     )
     if done.returncode:
@@ -333,7 +333,13 @@ def _best(product: Callable[[], Any], repeats: int = 7) -> float:
     return min(times)
 
 
-def _measured(start: float, marks: Sequence[Any], peak: float) -> Measured:
+def settings() -> dict[str, str]:
+    """Give the environment of every stack: threads and allocator as our worker has them."""
+    return _environment({"threads": _threads()})
+
+
+def measured(start: float, marks: Sequence[Any], peak: float) -> Measured:
+    """Make figures of the time, the tokens so far and the loss at the end of each step."""
     (first, before, _), (last, total, _) = marks[0], marks[-1]
     speed = (total - before) / (last - first)
     return Measured(first - start, speed, peak, [loss for *_, loss in marks])

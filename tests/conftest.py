@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,11 +75,28 @@ def _converted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     return cache.mkdir("tunekit-models") if cache else tmp_path_factory.mktemp("models")
 
 
+@pytest.fixture(scope="session")
+def _compiled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where compiled kernels outlive a test, and a session if it keeps a cache."""
+    cache = getattr(request.config, "cache", None)
+    return cache.mkdir("tunekit-kernels") if cache else tmp_path_factory.mktemp("kernels")
+
+
 @pytest.fixture(autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory, _converted: Path) -> Iterator[Path]:
-    """A `$TUNEKIT_HOME` for this test; converted models are shared by all tests."""
-    folder = tmp_path_factory.mktemp("home")
-    (folder / "models").symlink_to(_converted)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TUNEKIT_HOME", str(folder))
-        yield folder
+def home(request: pytest.FixtureRequest, _converted: Path, _compiled: Path) -> Iterator[Path]:
+    """A `$TUNEKIT_HOME` for this test; models and kernels, once made, are shared by all tests."""
+    room = None if request.node.get_closest_marker("slow") else _memory()
+    with (
+        tempfile.TemporaryDirectory(prefix="home-", dir=room, ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        (Path(folder) / "models").symlink_to(_converted)
+        (Path(folder) / "kernels").symlink_to(_compiled)
+        patch.setenv("TUNEKIT_HOME", folder)
+        yield Path(folder)
+
+
+def _memory() -> Path | None:
+    """Give a place in memory: a run syncs its every step to disk, which may take its time."""
+    place = Path("/dev/shm")
+    return place if place.is_dir() and shutil.disk_usage(place).free > 1 << 30 else None

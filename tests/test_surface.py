@@ -70,7 +70,16 @@ NAMES = [
 
 SIGNATURES = {
     "plan": ["spec", "backend"],
-    "run": ["spec", "backend", "*strict", "*max_cost", "*trackers", "*progress", "*on_event", "*timeout"],
+    "run": [
+        "spec",
+        "backend",
+        "*strict",
+        "*max_cost",
+        "*trackers",
+        "*progress",
+        "*on_event",
+        "*timeout",
+    ],
     "submit": ["spec", "backend", "*strict", "*max_cost", "*trackers"],
     "attach": ["job", "*name"],
     "get": ["run_id"],

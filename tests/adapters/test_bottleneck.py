@@ -168,6 +168,8 @@ def test_a_model_whose_blocks_are_built_otherwise_is_refused() -> None:
         adapted(family("bloom"))
     with pytest.raises(AdapterError, match="mamba: a bottleneck adapter needs blocks with"):
         adapted(family("mamba"))
+    with pytest.raises(AdapterError, match=r"layers\.0: .* only .*linear_attn.*; use placement"):
+        adapted(family("qwen3_next"), placement="houlsby")
 
 
 @pytest.mark.parametrize("placement", ["pfeiffer", "houlsby"])

@@ -15,7 +15,7 @@ from tunekit.evaluation.overfitting import overfitted, recited, share
 def rows(count: int, *, loss: float, by_heart: int = 0, length: int = 20) -> list[Scored]:
     """Rows with this loss per token, the first so many of them said word for word."""
     return [
-        Scored(loss * length, tuple(n < by_heart or k % 2 == 0 for k in range(length)))
+        Scored(loss * length, length, tuple(n < by_heart or k % 2 == 0 for k in range(length)))
         for n in range(count)
     ]
 
@@ -56,12 +56,12 @@ def test_an_answer_is_by_heart_where_a_greedy_decoder_would_write_it(model: Any)
 def test_the_first_quarter_is_given_and_fifty_tokens_must_follow(
     right: list[bool], said: bool | None
 ) -> None:
-    assert recited(Scored(1.0, tuple(right))) is said
+    assert recited(Scored(1.0, len(right), tuple(right))) is said
 
 
 def test_short_answers_say_nothing() -> None:
-    assert share([Scored(1.0, (True,) * 3)] * 5) == 0
-    assert share([Scored(1.0, (True,) * 3), Scored(1.0, (True,) * 30)]) == 1
+    assert share([Scored(1.0, 3, (True,) * 3)] * 5) == 0
+    assert share([Scored(1.0, 3, (True,) * 3), Scored(1.0, 30, (True,) * 30)]) == 1
 
 
 @pytest.mark.parametrize(

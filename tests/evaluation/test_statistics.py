@@ -182,15 +182,16 @@ class Trial:
 
 
 KINDS = ("right_or_wrong", "losses", "skewed", "copies", "macro_f1")
+SIZES = ((20, ()), (50, ()), (200, pytest.mark.long))
 TRIALS = [
-    *(Trial(kind, rows) for kind in KINDS for rows in (20, 50)),
-    Trial("right_or_wrong", 200),
-    Trial("losses", 200),
+    pytest.param(Trial(kind, rows), marks=marks, id=f"{kind}-{rows}")
+    for kind in KINDS
+    for rows, marks in SIZES
 ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: f"{trial.kind}-{trial.rows}")
+@pytest.mark.parametrize("trial", TRIALS)
 def test_verdicts_are_right_as_often_as_they_say(trial: Trial) -> None:
     """Base against base, and an effect of twice what is said to be found in 80 % of cases."""
     nothing = [trial(seed, 0.0) for seed in range(REPETITIONS)]

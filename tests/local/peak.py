@@ -99,6 +99,7 @@ def _predicted(run: tk.Run, configuration: Configuration, tokens: int) -> Memory
         rows=trainer["per_device_train_batch_size"] * (2 if pairs else 1),
         joined=bool(trainer.get("padding_free")),
         reference=configuration.objective == "dpo",
+        fast=run.plan.request["kernels"] != "reference",
     )
     return on_device(size, step, "cpu")
 

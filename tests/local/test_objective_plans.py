@@ -258,6 +258,12 @@ def test_an_automatic_batch_suits_the_answers_to_a_prompt(devices: int) -> None:
     assert size * steps * devices % 6 == 0
 
 
+@pytest.mark.parametrize("method", ["prefix", "prompt", "ptuning"])
+def test_scores_are_not_read_at_padding(method: Any) -> None:
+    field, reason = refused(planned("reward", method=method))
+    assert (field, "at its padding" in reason) == ("method.type", True)
+
+
 @pytest.mark.parametrize("objective", [tk.DPO(), tk.KTO(), tk.Reward()])
 def test_training_does_not_stop_by_a_loss_that_is_not_the_objectives(objective: Any) -> None:
     field, reason = refused(planned(objective, training={"early_stopping": 3}))

@@ -41,9 +41,13 @@ def read_any(file: Path) -> AnyConfig:
     """
     if is_bottleneck(file):
         return read_bottleneck(file)
-    kind = read_object(file).get("peft_type")
-    schema = TYPES.get(kind) if isinstance(kind, str) else None
-    return read_config(file) if schema is None else _typed(file, schema)
+    kind = read_object(file).get("peft_type", "LORA")
+    if kind == "LORA":
+        return read_config(file)
+    if not isinstance(kind, str) or kind not in TYPES:
+        known = ", ".join(sorted({"LORA", *TYPES}))
+        raise AdapterError(f"{file}: peft_type {kind!r} is none that tunekit checks: {known}")
+    return _typed(file, TYPES[kind])
 
 
 def _typed(file: Path, schema: type[PeftTypeConfig]) -> PeftTypeConfig:

@@ -120,6 +120,8 @@ def attach(
         # BOFT looks for a CUDA compiler, and goes on without; AdaLoRA's ranks look like LoRA's.
         for said in ("Failed to load the CUDA", "Setting boft_n_butterfly", ".*rank_pattern keys"):
             warnings.filterwarnings("ignore", said)
+        # The gate has seen the shapes; a layer of AdaLoRA may be left without any rank.
+        warnings.filterwarnings("ignore", ".*LoRA tensor.* have invalid shape")
         # LN tuning adapts no linear layer, whose sizes PEFT would know.
         warnings.filterwarnings("ignore", "Unsupported layer type")
         try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import sys
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
@@ -72,7 +74,14 @@ def recipe(backend: Backend) -> dict[str, Any]:
 
 
 def _points() -> tuple[EntryPoint, ...]:
-    return (*OURS, *entry_points(group=GROUP))
+    return (*OURS, *_installed(tuple(sys.path)))
+
+
+@cache
+def _installed(path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Look through all installed packages, which takes a while: once for a search path."""
+    del path
+    return tuple(entry_points(group=GROUP))
 
 
 def _build(name: str, options: dict[str, Any]) -> Backend:
@@ -86,7 +95,11 @@ def _build(name: str, options: dict[str, Any]) -> Backend:
 def _load(name: str) -> Any:
     if ":" in name:
         return _by_path(name)
-    found = {(point.value): point for point in _points() if point.name == name}
+    found = _claims(name)
+    if not found:
+        # A package may have been installed since.
+        _installed.cache_clear()
+        found = _claims(name)
     if len(found) > 1:
         raise UnknownBackend(
             f"two packages claim the backend {name!r}: {', '.join(found)}; uninstall one",
@@ -107,6 +120,11 @@ def _load(name: str) -> Any:
             f"backend {name!r} cannot be imported ({error}): pip install '{package}'",
             backend=name,
         ) from None
+
+
+def _claims(name: str) -> dict[str, EntryPoint]:
+    """Give those that claim a name, by what they are."""
+    return {point.value: point for point in _points() if point.name == name}
 
 
 def _by_path(path: str) -> Any:

@@ -6,9 +6,10 @@ goes on computing rows that have ended until the last row of the batch has, and 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from tunekit.evaluation.forward import accepted
 
 _KEPT = 0.75
 """Rows are dropped when no more than this share of the batch still goes on."""
@@ -23,9 +24,8 @@ def is_plain(model: Any) -> bool:
     )
     kinds = getattr(inner.config.get_text_config(), "layer_types", None) or ()
     known = all(str(kind).endswith("attention") and "linear" not in str(kind) for kind in kinds)
-    takes = inspect.signature(inner.forward).parameters
     wanted = {"past_key_values", "position_ids", "attention_mask"}
-    return known and not virtual and not inner._is_stateful and wanted <= takes.keys()
+    return known and not virtual and not inner._is_stateful and wanted <= accepted(model)
 
 
 def decode(
@@ -57,7 +57,7 @@ def decode(
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     cache = DynamicCache(config=inner.config)
-    last = {"logits_to_keep": 1} if "logits_to_keep" in _forward(inner) else {}
+    last = {"logits_to_keep": 1} if "logits_to_keep" in accepted(model) else {}
     stops = torch.tensor(sorted(ends), device=device)
     found: list[list[int]] = [[] for _ in rows]
     alive = torch.arange(len(rows), device=device)
@@ -88,7 +88,3 @@ def decode(
             cache.batch_select_indices(kept)
             ids, mask, positions, alive = (part[kept] for part in (ids, mask, positions, alive))
     return found
-
-
-def _forward(model: Any) -> Any:
-    return inspect.signature(model.forward).parameters

@@ -21,18 +21,24 @@ class Scored:
 
     total: float
     """Negative log-likelihood, summed over the labels, in nats."""
-    right: tuple[bool, ...]
-    """Of each label, whether it is the likeliest token there."""
-
-    @property
-    def count(self) -> int:
-        """Labels that count."""
-        return len(self.right)
+    count: int
+    """Labels that count."""
+    right: tuple[bool, ...] = ()
+    """Of each label, whether it is the likeliest token there; empty where nobody looked."""
 
 
 def score(model: Any, rows: Sequence[Tokens]) -> list[Scored]:
-    """Score every row, in order; each in float32, tile by tile."""
-    found = [Scored(0.0, ())] * len(rows)
+    """Score every row, in order; each in float32, tile by tile.
+
+    A model that is being trained may know how to give log-probabilities without logits, as TRL's
+    trainers ask for them; then it is asked so.
+    """
+    found = [Scored(0.0, 0)] * len(rows)
+    if "fused_lm_head" in accepted(model):
+        for batch in _batches(model, rows):
+            for row, scored in zip(batch, _asked(model, rows, batch), strict=True):
+                found[row] = scored
+        return found
     for row, logits, targets in predictions(model, rows):
         found[row] = _scored(logits, targets)
     return found
@@ -50,15 +56,44 @@ def predictions(model: Any, rows: Sequence[Tokens]) -> Iterator[tuple[int, Any, 
     The logits, [labels, vocabulary], are those that predict the labels. Rows of similar length
     share a batch, padded on the right; the longest come first.
     """
+    for batch in _batches(model, rows):
+        yield from _batch(model, rows, batch)
+
+
+def _batches(model: Any, rows: Sequence[Tokens]) -> Iterator[list[int]]:
     order = [n for n, row in enumerate(rows) if _targets(row.labels)]
     order.sort(key=lambda n: -len(rows[n].input_ids))
     budget = max(1, _MOST_LOGITS // model.config.get_text_config().vocab_size)
-    at = 0
-    while at < len(order):
-        width = len(rows[order[at]].input_ids)
-        batch = order[at : at + max(1, budget // width)]
-        yield from _batch(model, rows, batch)
-        at += len(batch)
+    while order:
+        size = max(1, budget // len(rows[order[0]].input_ids))
+        yield order[:size]
+        order = order[size:]
+
+
+def _padded(model: Any, rows: Sequence[Tokens], batch: Sequence[int]) -> dict[str, Any]:
+    import torch
+
+    width = max(len(rows[n].input_ids) for n in batch)
+    device = next(model.parameters()).device
+    ids = torch.zeros(len(batch), width, dtype=torch.long)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
+    for place, n in enumerate(batch):
+        tokens = rows[n].input_ids
+        ids[place, : len(tokens)] = torch.tensor(tokens)
+        mask[place, : len(tokens)] = 1
+        labels[place, : len(tokens)] = torch.tensor(rows[n].labels)
+    given = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+    return {name: tensor.to(device) for name, tensor in given.items()}
+
+
+def _asked(model: Any, rows: Sequence[Tokens], batch: Sequence[int]) -> Iterator[Scored]:
+    """Score a batch as TRL's trainers do."""
+    given = _padded(model, rows, batch)
+    found = model(**given, use_cache=False, fused_lm_head=True)
+    for place, mask in enumerate(given["labels"][:, 1:] != IGNORED):
+        chosen = found.log_probs[place][mask].double()
+        right = () if found.is_top1 is None else tuple(found.is_top1[place][mask].tolist())
+        yield Scored(-chosen.sum().item(), len(chosen), right)
 
 
 def _batch(
@@ -66,18 +101,12 @@ def _batch(
 ) -> Iterator[tuple[int, Any, Any]]:
     import torch
 
-    width = max(len(rows[n].input_ids) for n in batch)
-    device = next(model.parameters()).device
-    ids = torch.zeros(len(batch), width, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for place, n in enumerate(batch):
-        tokens = rows[n].input_ids
-        ids[place, : len(tokens)] = torch.tensor(tokens)
-        mask[place, : len(tokens)] = 1
+    given = _padded(model, rows, batch)
+    device, width = given["labels"].device, given["labels"].shape[1]
     first = min(_targets(rows[n].labels)[0] for n in batch) - 1
     logits = model(
-        input_ids=ids.to(device),
-        attention_mask=mask.to(device),
+        input_ids=given["input_ids"],
+        attention_mask=given["attention_mask"],
         use_cache=False,
         **_last(model, width - first),
     ).logits
@@ -101,7 +130,7 @@ def _scored(logits: Any, targets: Any) -> Scored:
         )
         total += nll.double().sum().item()
         right += (logits[tile].argmax(-1) == targets[tile]).tolist()
-    return Scored(total, tuple(right))
+    return Scored(total, len(right), tuple(right))
 
 
 def _targets(labels: Sequence[int]) -> list[int]:
@@ -111,6 +140,13 @@ def _targets(labels: Sequence[int]) -> list[int]:
 
 def _last(model: Any, positions: int) -> dict[str, int]:
     """Ask for the logits of the last positions only, where the model knows how."""
+    return {"logits_to_keep": positions} if "logits_to_keep" in accepted(model) else {}
+
+
+def accepted(model: Any) -> set[str]:
+    """Give the arguments that a model's forward takes, also where a trainer has wrapped it."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    known = inspect.signature(inner.forward).parameters
-    return {"logits_to_keep": positions} if "logits_to_keep" in known else {}
+    own = inspect.signature(inner.forward).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in own.values()):
+        return {*own, *inspect.signature(type(inner).forward).parameters}
+    return set(own)

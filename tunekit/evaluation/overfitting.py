@@ -75,7 +75,7 @@ def share(rows: Sequence[Scored]) -> float:
 
 def recited(row: Scored) -> bool | None:
     """Say whether an answer is said word for word; None when it is too short to tell."""
-    start = math.ceil(_HINT * row.count)
+    start = math.ceil(_HINT * len(row.right))
     probed = row.right[start : start + _LONGEST]
     return all(probed) if len(probed) >= _SHORTEST else None
 

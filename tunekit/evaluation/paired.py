@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from tunekit.evaluation.statistics import Z80, Z95, student
@@ -194,16 +195,37 @@ def _resampled(before: Floats, after: Floats, statistic: Statistic) -> Floats:
     """Draw clusters with replacement; gives the difference of each draw."""
     import numpy as np
 
-    groups = len(before)
-    generator = np.random.default_rng(0)
-    found: list[Floats] = []
-    left = DRAWS
-    while left:
-        some = min(left, max(1, _CHUNK // groups))
-        counts = generator.multinomial(groups, [1 / groups] * groups, size=some).astype(float)
-        found.append(statistic(counts @ after) - statistic(counts @ before))
-        left -= some
-    return np.concatenate(found)
+    return np.concatenate(
+        [statistic(counts @ after) - statistic(counts @ before) for counts in _draws(len(before))]
+    )
+
+
+def _draws(groups: int) -> Iterator[Floats]:
+    """Give how often each cluster is drawn, [draws, clusters], in parts."""
+    for part, size in _parts(groups):
+        yield _drawn(groups, part, size)
+
+
+@lru_cache(maxsize=4)
+def _drawn(groups: int, part: int, size: int) -> Floats:
+    import numpy as np
+
+    generator = np.random.default_rng((0, part))
+    return generator.multinomial(groups, [1 / groups] * groups, size=size).astype(float)
+
+
+@lru_cache(maxsize=4)
+def _flipped(groups: int, part: int, size: int) -> Floats:
+    import numpy as np
+
+    return np.random.default_rng((1, part)).integers(0, 2, size=(size, groups)).astype(float)
+
+
+def _parts(groups: int) -> Iterator[tuple[int, int]]:
+    """Part the draws so that none takes much memory: number and size of each part."""
+    most = max(1, _CHUNK // groups)
+    for part, start in enumerate(range(0, DRAWS, most)):
+        yield part, min(most, DRAWS - start)
 
 
 def _swapped(before: Floats, after: Floats, statistic: Statistic) -> bool:
@@ -231,9 +253,5 @@ def _swaps(groups: int) -> Iterator[Floats]:
         ways = cast("NDArray[np.int64]", np.arange(2**groups))
         yield (ways[:, None] >> np.arange(groups) & 1).astype(float)
         return
-    generator = np.random.default_rng(1)
-    left = DRAWS
-    while left:
-        some = min(left, max(1, _CHUNK // groups))
-        yield generator.integers(0, 2, size=(some, groups)).astype(float)
-        left -= some
+    for part, size in _parts(groups):
+        yield _flipped(groups, part, size)

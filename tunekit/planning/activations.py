@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tunekit.planning import bottleneck
+from tunekit.planning import bottleneck, passes
 from tunekit.planning.shape import GROUPS, Shape
 from tunekit.planning.stack import Stack
 from tunekit.planning.trained import layers
@@ -39,6 +39,8 @@ class Step:
     """Gradients of earlier portions wait for the optimizer step."""
     reference: bool = False
     """The objective asks a reference model too: a second one, or the base without its adapter."""
+    fast: bool = False
+    """Our own passes compute it, not those of transformers and PEFT."""
 
     @property
     def width(self) -> int:
@@ -55,6 +57,14 @@ class Step:
 
 def kept(size: Shape, step: Step, stack: Stack) -> float:
     """Give the bytes that all layers keep until the backward pass reaches them."""
+    if step.fast:
+        return passes.kept(
+            size,
+            step.tokens,
+            width=step.width,
+            rank=step.rank,
+            checkpointing=step.checkpointing,
+        )
     if not step.checkpointing:
         return size.layers * per_layer(size, step, stack)
     stream = size.h * (stack.master if isinstance(step.method, Full) else step.width)
@@ -66,12 +76,22 @@ def kept(size: Shape, step: Step, stack: Stack) -> float:
 
 def passing(size: Shape, step: Step, stack: Stack) -> float:
     """Give the bytes of one layer's backward pass, and of computing it again where asked."""
+    if step.fast:
+        return _dequantized(size, step) + passes.passing(
+            size,
+            step.tokens,
+            width=step.width,
+            rank=step.rank,
+            checkpointing=step.checkpointing,
+        )
     again = per_layer(size, step, stack) if step.checkpointing else 0
     return again + 2 * step.width * size.i * step.tokens + _dequantized(size, step)
 
 
 def loss(size: Shape, step: Step, stack: Stack) -> float:
     """Give the bytes that the loss takes at its peak, before any layer's backward pass."""
+    if step.fast:
+        return passes.loss(size, step.tokens, width=step.width)
     if stack.whole_logits:
         # Logits, their float32 copy, its shifted copy, and their gradient.
         return (step.width + 12) * size.vocabulary * step.tokens

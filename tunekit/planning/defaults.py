@@ -22,12 +22,16 @@ _AT_ONCE = {"cpu": 2048}
 """Tokens that a device takes at once, 8192 where not said otherwise."""
 
 
-def resolve(spec: FineTune, model: Model, profile: Profile, machine: Machine) -> dict[str, Change]:
+def resolve(
+    spec: FineTune, model: Model, profile: Profile, machine: Machine, *, fast: bool = False
+) -> dict[str, Change]:
     """Pick a value for every field that is "auto", keyed by the field's dotted path.
+
+    `fast` says that our own passes will train, which take less memory.
 
     Depends on its arguments alone: equal specs give equal plans.
     """
-    picks = Picks(spec, model, profile, machine)
+    picks = Picks(spec, model, profile, machine, fast)
     for name, choose in _CHOICES.items():
         if picks.asks(name):
             picks.changes[name] = choose(picks)
@@ -90,6 +94,7 @@ def _step(picks: Picks, checkpointing: bool) -> Step:
         rank=picks.value("method.rank") or 0,
         checkpointing=checkpointing,
         reference=picks.objective in ("dpo", "ipo", "kto"),
+        fast=picks.fast,
     )
 
 

@@ -69,7 +69,7 @@ def estimate(size: Shape, step: Step, stack: Stack) -> Memory:
         optimizer=learn * stack.moments,
         activations=activations,
         logits=logits,
-        context=stack.context + stack.spread * moving + stack.holes * logits,
+        context=stack.context + stack.spread * moving + (not step.fast) * stack.holes * logits,
     )
 
 

@@ -24,6 +24,8 @@ class Picks:
     model: Model
     profile: Profile
     machine: Machine
+    fast: bool = False
+    """Our own passes train."""
     changes: dict[str, Change] = field(default_factory=dict[str, Change])
 
     def asks(self, name: str) -> bool:

@@ -80,7 +80,7 @@ def request(
         )
     train = folder.data / "train.jsonl"
     made = _planned(entry, spec)
-    made["evaluation"]["enabled"] = True
+    made["evaluation"] = {**made["evaluation"], "enabled": True, "curve": None}
     if not train.exists():
         made["evaluation"]["overfitting"] = False
     return {

@@ -20,6 +20,7 @@ from tunekit.events import (
     StateEvent,
 )
 from tunekit.printable import printable
+from tunekit.running import reporting
 from tunekit.running.pace import Pace
 
 if TYPE_CHECKING:
@@ -75,8 +76,12 @@ class Progress:
         if self._display is None:
             return
         self._display.close()
-        if kind is None and self._evaluation is not None and self._comparison:
+        if kind is not None or not self._comparison:
+            return
+        if self._evaluation is not None:
             self._display.result(self._evaluation)
+        if (page := self._run.folder / reporting.NAME).is_file():
+            self._display.say(f"report: {page}")
 
 
 def interactive() -> bool:

@@ -262,7 +262,7 @@ class Run:
     ) -> Comparison:
         """Measure base and tuned model here, wherever the run was trained, in a process of its own.
 
-        From then on `evaluation` gives the result.
+        From then on `evaluation` and the report give the result.
 
         Args:
             data: Rows to measure on in the place of the run's own held-out rows.
@@ -275,8 +275,11 @@ class Run:
 
         self.refresh()
         if endpoint:
-            return served.evaluate(self._folder, self.endpoint)
-        return evaluation.evaluate(self._folder, data=data)
+            found = served.evaluate(self._folder, self.endpoint)
+        else:
+            found = evaluation.evaluate(self._folder, data=data)
+        reporting.at_end(self._folder)
+        return found
 
     def mitigate(self, keep: float = 0.95) -> Mitigated:
         """Make a weaker adapter that forgets less and keeps so much of the gain, if there is one.

@@ -124,9 +124,7 @@ async def arun(
     on_event: Callable[[Event], object] | None = None,
 ) -> Run:
     """Do `run` without blocking the event loop; cancelling the task leaves the job going."""
-    started = await asubmit(
-        spec, backend, strict=strict, max_cost=max_cost, trackers=trackers
-    )
+    started = await asubmit(spec, backend, strict=strict, max_cost=max_cost, trackers=trackers)
     async for event in started.events():
         if on_event is not None:
             on_event(event)

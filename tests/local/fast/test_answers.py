@@ -9,10 +9,9 @@ import torch
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from trl.trainer.utils import FusedCausalLMOutput, add_fused_lm_head
 
-from tests.local.fast.tiny import adapted, model, some_rows
+from tests.local.fast.tiny import adapted, model, passes, some_rows
 from tunekit.backends.local.fast.install import answer
 from tunekit.backends.local.fast.memory import Memory
-from tunekit.backends.local.fast.native import Native
 from tunekit.backends.local.fast.reading import read
 from tunekit.backends.local.fast.stream import Row
 
@@ -56,7 +55,7 @@ def prepared() -> tuple[Any, Any]:
         peft_model = adapted(model())
         add_fused_lm_head(peft_model.get_base_model(), outputs=FIELDS[:5])
         models.append(peft_model)
-    answer(models[1], read(models[1], Native(torch.float32), recompute=False))
+    answer(models[1], read(models[1], passes(), recompute=False))
     return models[0], models[1]
 
 

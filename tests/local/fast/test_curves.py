@@ -72,6 +72,8 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
+TOLERANCES = {"QLoRA": 2e-3}
+"""TRL keeps the adapters of a quantised base in bfloat16, and PEFT computes them in it as well."""
 FEW = ("SFT", "SFT in portions", "DPO", "KTO")
 """What `make test` has of them."""
 
@@ -91,10 +93,12 @@ def test_fifty_steps_have_the_losses_of_the_reference(
     assert len(passes) >= STEPS
     assert len(found) == len(expected) == STEPS
     losses = [figures["loss"] for figures in expected]
-    assert [figures["loss"] for figures in found] == pytest.approx(losses, abs=1e-4)
+    tolerance = TOLERANCES.get(case, 1e-4)
+    assert [figures["loss"] for figures in found] == pytest.approx(losses, abs=tolerance)
     assert max(losses) - min(losses) > 0.05  # a flat line would prove nothing
     # What TRL logs beside the loss is there, and is the same.
     times = {"tokens_per_second", "memory_bytes"}
     assert found[0].keys() - times == expected[0].keys() - times
     for name in found[0].keys() - times - {"mean_token_accuracy", "rewards/accuracies"}:
-        assert found[0][name] == pytest.approx(expected[0][name], rel=1e-4, abs=1e-4), name
+        near = pytest.approx(expected[0][name], rel=tolerance, abs=tolerance)
+        assert found[0][name] == near, name

@@ -16,12 +16,11 @@ from tests.local.fast.tiny import (
     by_network,
     model,
     padded,
+    passes,
     some_rows,
     worst,
 )
 from tunekit.backends.local.fast.linear import Masks
-from tunekit.backends.local.fast.native import Native
-from tunekit.backends.local.fast.operations import Operations
 from tunekit.backends.local.fast.reading import read
 from tunekit.backends.local.fast.stream import join
 
@@ -32,8 +31,10 @@ TOLERANCE = 2e-5
 ROWS = some_rows([23, 9, 31, 17], alike=18)
 
 
-def ours(peft_model: Any, run: Operations, *, share: bool = True, recompute: bool = False) -> Found:
-    network = read(peft_model, run, recompute=recompute)
+def ours(
+    peft_model: Any, run: str = "native", *, share: bool = True, recompute: bool = False
+) -> Found:
+    network = read(peft_model, passes(run), recompute=recompute)
     stream = join(ROWS, share=share)
     return by_network(peft_model, network.log_probs(stream).log_probs)
 
@@ -43,9 +44,9 @@ def agree(found: Found, expected: Found) -> None:
     assert worst(found, expected) < TOLERANCE
 
 
-@pytest.mark.parametrize("run", [Operations(), Native(torch.float32)], ids=["torch", "native"])
+@pytest.mark.parametrize("run", ["torch", "native"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_family_is_computed_as_transformers_and_peft_do(family: str, run: Operations) -> None:
+def test_a_family_is_computed_as_transformers_and_peft_do(family: str, run: str) -> None:
     windowed = "window" in family or family == "gemma3"
     peft_model = adapted(model(family))
     expected = by_autograd(peft_model, ROWS)
@@ -67,7 +68,7 @@ def test_a_family_is_computed_as_transformers_and_peft_do(family: str, run: Oper
 def test_a_shape_makes_no_difference(settings: dict[str, Any]) -> None:
     peft_model = adapted(model(**settings))
     expected = by_autograd(peft_model, ROWS)
-    agree(ours(peft_model, Native(torch.float32)), expected)
+    agree(ours(peft_model), expected)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_a_shape_makes_no_difference(settings: dict[str, Any]) -> None:
 def test_a_variant_of_lora_is_learnt_as_peft_learns_it(settings: dict[str, Any]) -> None:
     peft_model = adapted(model(), **settings)
     expected = by_autograd(peft_model, ROWS)
-    agree(ours(peft_model, Native(torch.float32)), expected)
+    agree(ours(peft_model), expected)
 
 
 class Given(nn.Module):
@@ -126,11 +127,11 @@ def give_masks(peft_model: Any, masks: Masks, *, rate: float) -> None:
                 module.lora_dropout["default"] = Given(mask)
 
 
-@pytest.mark.parametrize("run", [Operations(), Native(torch.float32)], ids=["torch", "native"])
+@pytest.mark.parametrize("run", ["torch", "native"])
 @pytest.mark.parametrize("recompute", [False, True], ids=["kept", "recomputed"])
-def test_dropout_is_that_of_peft_with_the_same_masks(run: Operations, recompute: bool) -> None:
+def test_dropout_is_that_of_peft_with_the_same_masks(run: str, recompute: bool) -> None:
     peft_model = adapted(model(), lora_dropout=0.3)
-    network = read(peft_model, run, recompute=recompute)
+    network = read(peft_model, passes(run), recompute=recompute)
     torch.manual_seed(11)
     scores = network.log_probs(join(ROWS, share=False), training=True)
     found = by_network(peft_model, scores.log_probs)
@@ -150,14 +151,14 @@ def test_dropout_keeps_the_share_that_it_should_and_the_mean() -> None:
 
 def test_without_training_nothing_is_dropped() -> None:
     peft_model = adapted(model(), lora_dropout=0.3).eval()
-    agree(ours(peft_model, Native(torch.float32)), by_autograd(peft_model, ROWS))
+    agree(ours(peft_model), by_autograd(peft_model, ROWS))
 
 
 def test_the_base_alone_is_asked_without_its_adapters() -> None:
     peft_model = adapted(model())
     with peft_model.disable_adapter():
         expected = by_autograd_without_gradient(peft_model)
-    network = read(peft_model, Native(torch.float32), recompute=False)
+    network = read(peft_model, passes(), recompute=False)
     found = network.log_probs(join(ROWS, share=True), adapted=False).log_probs
     assert not found.requires_grad
     torch.testing.assert_close(found, expected, rtol=TOLERANCE, atol=TOLERANCE)
@@ -176,13 +177,13 @@ def by_autograd_without_gradient(peft_model: Any) -> torch.Tensor:
 def test_the_model_computes_as_before_after_it_was_read() -> None:
     peft_model = adapted(model())
     expected = by_autograd(peft_model, ROWS)
-    read(peft_model, Native(torch.float32), recompute=False)
+    read(peft_model, passes(), recompute=False)
     agree(by_autograd(peft_model, ROWS), expected)
 
 
 def test_a_step_of_the_optimizer_is_seen_by_the_next_pass() -> None:
     peft_model = adapted(model())
-    network = read(peft_model, Native(torch.float32), recompute=False)
+    network = read(peft_model, passes(), recompute=False)
     before = network.log_probs(join(ROWS, share=True)).log_probs
     with torch.no_grad():
         for weight in peft_model.parameters():

@@ -9,14 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.local.fast.tiny import passes
 from tunekit.backends.local.fast import compiled
 from tunekit.backends.local.fast.blocks import Segment, cut
 from tunekit.backends.local.fast.compiled import Uncompiled, library
-from tunekit.backends.local.fast.native import Native
-from tunekit.backends.local.fast.operations import Angles, Heads, Norm, Operations
+from tunekit.backends.local.fast.operations import Angles, Heads, Norm
 
-PLAIN = Operations()
-KERNELS = {dtype: Native(dtype) for dtype in (torch.float32, torch.bfloat16)}
 DTYPES = st.sampled_from([torch.float32, torch.bfloat16])
 SIZES = st.integers(1, 40)
 
@@ -58,7 +56,7 @@ def test_norms(
     # Where all of a row is nearly 0, the norm magnifies the last digits.
     x[:, 0] = 2
     results = []
-    for run in (PLAIN, KERNELS[dtype]):
+    for run in (passes("torch"), passes("native", dtype)):
         total, y, scale = run.norm(x, delta, norm, room)
         assert y.shape == (rows, columns + room)
         dx = run.norm_backward(dy, total, norm, scale, rest.clone())
@@ -77,7 +75,7 @@ def test_gates(
     draw = Numbers(seed, dtype)
     both, d = draw(rows, 2 * columns, room=room), draw(rows, columns)
     results = []
-    for run in (PLAIN, KERNELS[dtype]):
+    for run in (passes("torch"), passes("native", dtype)):
         changed, out = both.clone(), d.clone()
         active = run.gated(both, columns, room, tanh=tanh)
         run.gated_backward(changed, out, tanh=tanh)
@@ -106,7 +104,7 @@ def test_heads(
     angles = Angles(turn.cos(), turn.sin()) if data.draw(st.booleans()) else None
     joint = draw(tokens, heads.queries + 2 * heads.keys, room=3)
     results = []
-    for run in (PLAIN, KERNELS[dtype]):
+    for run in (passes("torch"), passes("native", dtype)):
         changed = joint.clone()
         split = run.split(joint, heads, angles)
         run.join(changed, split, heads, angles)
@@ -135,12 +133,12 @@ def test_softmax(
     for length in lengths:
         start = segments[-1].stop if segments else 0
         segments.append(Segment(start, start + length, before=((0, begun),) if begun else ()))
-    for block in cut(segments, None, torch.device("cpu")).all:
+    for block in cut(segments, None, torch.device("cpu")):
         keys = sum(stop - start for start, stop in block.spans)
         shape = (groups, (block.stop - block.start) * share, keys)
         scores, d = 3 * draw(*shape), draw(*shape)
         results = []
-        for run in (PLAIN, KERNELS[dtype]):
+        for run in (passes("torch"), passes("native", dtype)):
             forward, again, gradient = scores.clone(), scores.clone(), d.clone()
             total = run.softmax(forward, block, 0.4)
             run.softmax_backward(again, gradient, block, 0.4, total)
@@ -159,7 +157,7 @@ def test_scores(seed: int, dtype: torch.dtype, rows: int, words: int) -> None:
     logits = (2 * draw(rows, words)).round()
     targets = torch.randint(words, (rows,), generator=draw.generator)
     results: list[tuple[Any, ...]] = []
-    for run in (PLAIN, KERNELS[dtype]):
+    for run in (passes("torch"), passes("native", dtype)):
         changed = logits.clone()
         scores = run.score(changed, targets, keep=True)
         results.append((*vars(scores).values(), changed))
@@ -171,7 +169,8 @@ def test_scores(seed: int, dtype: torch.dtype, rows: int, words: int) -> None:
 
 
 def test_a_loss_that_is_not_finite_stays_so() -> None:
-    for dtype, run in KERNELS.items():
+    for dtype in (torch.float32, torch.bfloat16):
+        run = passes("native", dtype)
         logits = torch.tensor([[0.0, float("nan"), 1.0]]).to(dtype)
         assert run.score(logits, torch.tensor([0]), keep=False).log_probs.isnan().all()
 

@@ -9,10 +9,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-from tests.local.fast.tiny import adapted, by_autograd, by_network, model, some_rows, worst
+from tests.local.fast.tiny import adapted, by_autograd, by_network, model, passes, some_rows, worst
 from tunekit.backends.local.fast import weights
 from tunekit.backends.local.fast.native import Native
-from tunekit.backends.local.fast.operations import Operations
 from tunekit.backends.local.fast.reading import read
 from tunekit.backends.local.fast.stream import join
 from tunekit.backends.local.models import _keep_trainable
@@ -34,7 +33,7 @@ def quantized(folder: Path, config: dict[str, Any], *, width: int = 64) -> Any:
     return loaded
 
 
-@pytest.mark.parametrize("run", [Operations(), Native(torch.float32)], ids=["torch", "native"])
+@pytest.mark.parametrize("run", ["torch", "native"])
 @pytest.mark.parametrize(
     ("kind", "twice", "held"),
     [("nf4", False, 0), ("nf4", True, 1 << 30), ("fp4", True, 0)],
@@ -44,7 +43,7 @@ def quantized(folder: Path, config: dict[str, Any], *, width: int = 64) -> Any:
 def test_four_bits_are_unpacked_as_bitsandbytes_does(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    run: Operations,
+    run: str,
     kind: str,
     twice: bool,
     held: int,
@@ -53,7 +52,7 @@ def test_four_bits_are_unpacked_as_bitsandbytes_does(
     settings = {"bnb_4bit_quant_type": kind, "bnb_4bit_use_double_quant": twice}
     peft_model = adapted(quantized(tmp_path, {**FOUR_BITS, **settings}, width=width))
     expected = by_autograd(peft_model, ROWS)
-    network = read(peft_model, run, recompute=False)
+    network = read(peft_model, passes(run), recompute=False)
     monkeypatch.setattr(network.shelf, "most", held)
     for _ in range(2):  # the second pass finds what the first has left
         found = by_network(peft_model, network.log_probs(join(ROWS, share=True)).log_probs)
@@ -83,7 +82,7 @@ def test_a_code_stands_for_its_number_times_the_scale_of_its_block(shape: tuple[
 
 def test_eight_bits_are_whole_numbers_times_the_scale_of_their_row(tmp_path: Path) -> None:
     peft_model = adapted(quantized(tmp_path, {"load_in_8bit": True}))
-    network = read(peft_model, Operations(), recompute=False)
+    network = read(peft_model, passes("torch"), recompute=False)
     found = by_network(peft_model, network.log_probs(join(ROWS, share=True)).log_probs)
 
     plain = adapted(model("qwen2", hidden_size=64, intermediate_size=128, head_dim=16))

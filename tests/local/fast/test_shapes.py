@@ -9,8 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.local.fast.tiny import adapted, by_autograd, by_network, model, some_rows, worst
-from tunekit.backends.local.fast.native import Native
+from tests.local.fast.tiny import adapted, by_autograd, by_network, model, passes, some_rows, worst
 from tunekit.backends.local.fast.reading import read
 from tunekit.backends.local.fast.stream import join
 
@@ -60,7 +59,7 @@ def test_gradients(
     if not batch:
         return
     expected = by_autograd(peft_model, batch)
-    network = read(peft_model, Native(torch.float32), recompute=recompute)
+    network = read(peft_model, passes(), recompute=recompute)
     found = by_network(peft_model, network.log_probs(join(batch, share=share)).log_probs)
     torch.testing.assert_close(found.log_probs, expected.log_probs, rtol=2e-5, atol=2e-5)
     assert worst(found, expected) < 2e-5

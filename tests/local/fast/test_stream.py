@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunekit.backends.local.fast import blocks as cutting
-from tunekit.backends.local.fast.blocks import Segment, cut
+from tunekit.backends.local.fast.blocks import Block, Segment, cut
 from tunekit.backends.local.fast.stream import IGNORED, SHORTEST, Row, Stream, join
 
 # Few words, so that rows often begin alike.
@@ -95,10 +95,11 @@ def test_a_block_lets_a_query_see_its_own_row_up_to_itself(
     assert seen == expected
 
 
-def test_keys_of_short_rows_without_a_beginning_stand_in_one_block_each() -> None:
+def test_short_rows_stand_in_one_block_and_keep_their_keys_to_themselves() -> None:
     short = [Segment(0, 100), Segment(100, 200), Segment(200, 400)]
-    assert cut(short, None, torch.device("cpu")).apart
-    assert not cut([Segment(0, 700)], None, torch.device("cpu")).apart
+    assert [block.homes for block in cut(short, None, torch.device("cpu"))] == [(None,), (None,)]
+    long = cut([Segment(0, 700)], None, torch.device("cpu"))
+    assert [block.homes for block in long] == [((0, 700),)] * 3
 
 
 def _seen(stream: Stream, queries: int, window: int | None) -> list[list[int]]:
@@ -110,16 +111,26 @@ def _seen(stream: Stream, queries: int, window: int | None) -> list[list[int]]:
     finally:
         cutting.QUERIES = before
     found: list[list[int]] = []
-    users: list[int] = []
-    for block in blocks.all:
+    for block in blocks:
         keys = [place for start, stop in block.spans for place in range(start, stop)]
-        users += keys
         assert block.start == len(found)
         for beginning, first, last in zip(*_bounds(block), strict=True):
             found.append([*keys[:beginning], *keys[first:last]])
-    assert not blocks.apart or len(users) == len(set(users))
+    _check_homes(blocks)
     return found
 
 
-def _bounds(block: cutting.Block) -> Sequence[list[int]]:
+def _check_homes(blocks: Sequence[Block]) -> None:
+    """A key that two blocks see has one home in both; one without a home is seen by one block."""
+    homes: dict[int, list[tuple[int, int] | None]] = {}
+    for block in blocks:
+        for (start, stop), home in zip(block.spans, block.homes, strict=True):
+            assert home is None or home[0] <= start <= stop <= home[1]
+            for place in range(start, stop):
+                homes.setdefault(place, []).append(home)
+    for seen in homes.values():
+        assert seen == [None] or (len(set(seen)) == 1 and seen[0] is not None)
+
+
+def _bounds(block: Block) -> Sequence[list[int]]:
     return [part.tolist() for part in (block.beginning, block.first, block.last)]

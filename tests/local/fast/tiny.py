@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
 import transformers
 from peft import LoraConfig, get_peft_model
 
+from tunekit.backends.local.fast.native import Native
+from tunekit.backends.local.fast.operations import Operations
 from tunekit.backends.local.fast.stream import IGNORED, Row
 
 VOCABULARY = 61
@@ -46,6 +49,13 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 """By name: what the classes of transformers begin with, and settings."""
+
+
+@cache
+def passes(name: str = "native", dtype: torch.dtype = torch.float32) -> Operations:
+    """Give the passes in torch, or the compiled ones."""
+    return Operations() if name == "torch" else Native(dtype)
+
 
 LORA: dict[str, Any] = {"r": 3, "lora_alpha": 6, "target_modules": "all-linear"}
 

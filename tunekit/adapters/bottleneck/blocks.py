@@ -51,9 +51,10 @@ def _lists(model: Any) -> Iterator[Blocks]:
 def _child(place: str, block: Any, names: tuple[str, ...]) -> str:
     found = next((name for name in names if name in _children(block)), None)
     if found is None:
+        way = "placement: pfeiffer, or method: lora" if names is ATTENTION else "method: lora"
         raise AdapterError(
             f"{place}: this block has no {' or '.join(names)}, only "
-            f"{', '.join(sorted(_children(block)))}; use method: lora"
+            f"{', '.join(sorted(_children(block)))}; use {way}"
         )
     if "residual" in inspect.signature(getattr(block, found).forward).parameters:
         raise AdapterError(

@@ -58,6 +58,11 @@ class PeftTypeConfig(BaseModel):
         return self.name
 
     @property
+    def heads(self) -> tuple[str, ...]:
+        """Name the layers that PEFT trains whole without a word in the config."""
+        return ()
+
+    @property
     def rank(self) -> int | None:
         """The rank, where the method has one."""
         return getattr(self, "r", None) or None

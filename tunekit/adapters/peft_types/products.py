@@ -39,7 +39,7 @@ class LoHaConfig(_Product):
             },
         ),
     )
-    idle: ClassVar[tuple[str, float] | None] = ("hada_w2_a", 0.0)
+    idle: ClassVar[tuple[str, float] | None] = ("hada_w2_b", 0.0)
 
     peft_type: Literal["LOHA"]
 

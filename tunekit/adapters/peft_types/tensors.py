@@ -67,8 +67,8 @@ def _place(name: str, config: PeftTypeConfig) -> tuple[str, str] | None:
 
 def _is_saved(name: str, config: PeftTypeConfig) -> bool:
     """Say whether a tensor is one of the whole layers that the config declares."""
-    saved = config.modules_to_save or ()
-    return name.startswith(_PREFIX) and any(part in saved for part in name.split("."))
+    saved = config.modules_to_save or config.heads
+    return name.startswith("base_model.") and any(part in saved for part in name.split("."))
 
 
 def _require_layer(

@@ -52,9 +52,14 @@ class Evaluator:
         wanted = request["evaluation"]
         count = sizes.general(wanted["forgetting"], wanted["rows_seen"], held_out.tokens)
         # A model that gives scores writes nothing that it could forget.
-        writes = request["objective"] != "reward"
-        observer = Observer(tokenizer, count, key=_key(request)) if count and writes else None
+        observes = wanted["enabled"] and count and request["objective"] != "reward"
+        observer = Observer(tokenizer, count, key=_key(request)) if observes else None
         return cls(request, held_out, observer)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether base and tuned model are compared, not only watched during the training."""
+        return bool(self.request["evaluation"]["enabled"])
 
     def base(self, model: Any) -> None:
         """Measure the base."""

@@ -39,7 +39,7 @@ class HeldOut:
     def read(cls, request: dict[str, Any], tokenizer: Any) -> HeldOut | None:
         """Tokenise the validation file, or give None when there is nothing to compare."""
         wanted = request["evaluation"]
-        if not wanted["enabled"] or request["validation"] is None:
+        if request["validation"] is None or not (wanted["enabled"] or wanted["curve"]):
             return None
         rows = list(read(Path(request["validation"])))
         limit = request["data"]["max_length"]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from tunekit.models import Model
-from tunekit.planning.ledger import Ledger
 from tunekit.planning.machine import Machine
 from tunekit.planning.plan import Change
 from tunekit.spec.finetune import FineTune
@@ -17,38 +16,32 @@ FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3", "smollm3", "gemma", 
 """By `model_type`: those whose layers fast/reading.py knows."""
 OBJECTIVES = frozenset({"sft", "dpo", "ipo", "simpo", "orpo", "cpo", "kto"})
 """Those whose loss is made of log-probabilities at temperature 1."""
-_FIELD = "backend.kernels"
 
 
 def choose(
-    use: Ledger,
-    spec: FineTune,
-    model: Model,
-    *,
-    asked: Kernels,
-    engine: str,
-    machine: Machine,
-) -> str:
-    """Note who computes losses and gradients, and give what the worker is told.
+    spec: FineTune, model: Model, *, asked: Kernels, engine: str, machine: Machine
+) -> Change:
+    """Decide who computes losses and gradients, with the reason that the plan shows.
 
-    The worker looks at the model itself: "auto" goes back to the reference where something is not
-    understood, "fast" ends the run. Refuses "fast" where it is known that it cannot be had.
+    The outcome is "unsupported" where "fast" was asked for and is known not to be had.
     """
     if asked == "reference":
-        use.note(_change(asked, "reference", "asked for"))
-        return "reference"
-    why_not = _obstacle(spec, model, engine=engine, machine=machine)
-    if why_not and asked == "fast":
-        use.refuse_value(_FIELD, asked, why_not, used="reference")
-        return "reference"
-    if why_not:
-        use.note(_change(asked, "reference", why_not))
-        return "reference"
-    reason = "one stream without padding, merged products, no gradient that nobody needs"
+        return _change(asked, "reference", "asked for")
+    if why_not := _obstacle(spec, model, engine=engine, machine=machine):
+        return _change(asked, "reference", why_not)
     if model.family is None:
-        reason = f"if the model turns out to be one of {', '.join(sorted(FAMILIES))}"
-    use.note(_change(asked, "fast", reason))
-    return asked
+        names = ", ".join(sorted(FAMILIES))
+        return _change(asked, "fast", f"if the model turns out to be one of {names}")
+    return _change(asked, "fast", "rows in one stream without padding, products merged")
+
+
+def told(choice: Change) -> str:
+    """Give what the worker is told.
+
+    It looks at the model itself: with "auto" it goes back to the reference where something is not
+    understood, with "fast" it ends the run.
+    """
+    return str(choice.asked if choice.used == "fast" else choice.used)
 
 
 def _obstacle(spec: FineTune, model: Model, *, engine: str, machine: Machine) -> str:
@@ -69,5 +62,11 @@ def _obstacle(spec: FineTune, model: Model, *, engine: str, machine: Machine) ->
     return ""
 
 
-def _change(asked: Any, used: str, reason: str) -> Change:
-    return Change(field=_FIELD, outcome="auto", asked=asked, used=used, reason=reason)
+def _change(asked: Kernels, used: str, reason: str) -> Change:
+    return Change(
+        field="backend.kernels",
+        outcome="unsupported" if asked == "fast" != used else "auto",
+        asked=asked,
+        used=used,
+        reason=reason,
+    )

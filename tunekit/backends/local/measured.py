@@ -31,26 +31,26 @@ def settings(use: Ledger, spec: FineTune, data: Profile) -> dict[str, Any]:
         made.update(objective.scores_only(use, spec))
     elif enabled and wanted.generations == "auto":
         use.note(_answers(int(made["generations"])))
-    if wanted.gate is not None and not enabled:
+    if wanted.gate is not None and wanted.enabled and not enabled:
         use.refuse_value("evaluation.gate", made["gate"], "nothing is measured that could pass it")
     for field in Evaluation.model_fields:
         use.hold(f"evaluation.{field}")
-    made["curve"] = _curve(use, data, enabled=enabled)
+    made["curve"] = _curve(use, data, measured=enabled)
     return made
 
 
-def _curve(use: Ledger, data: Profile, *, enabled: bool) -> dict[str, Any] | None:
+def _curve(use: Ledger, data: Profile, *, measured: bool) -> dict[str, Any] | None:
     """Say whether the held-out loss is measured during the training, and when that ends it.
 
     While no row has been seen twice, the training loss itself tells.
     """
     patience = use.take("training.early_stopping")
-    if not enabled:
+    if not data.validation_rows:
         if patience is not None:
-            reason = "there are no held-out rows to stop by; see validation and evaluation.enabled"
+            reason = "there are no held-out rows to stop by; see validation"
             use.refuse_value("training.early_stopping", patience, reason)
         return None
-    again = _rows_seen(use, data) > data.rows
+    again = measured and _rows_seen(use, data) > data.rows
     return {"patience": patience} if again or patience is not None else None
 
 

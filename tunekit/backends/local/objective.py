@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from tunekit.backends.local import rollouts
-from tunekit.backends.local.traps import asks_reference
+from tunekit.backends.local.traps import SOFT, asks_reference
 from tunekit.data.profile import Profile
 from tunekit.planning.ledger import Ledger
 from tunekit.planning.plan import Change
 from tunekit.spec.finetune import FineTune
-from tunekit.spec.methods import Full
+from tunekit.spec.methods import Full, Peft
 from tunekit.spec.objectives import GRPO
 
 LOWEST_IPO, HIGHEST_IPO = 0.01, 10.0
@@ -32,6 +32,8 @@ def arguments(use: Ledger, spec: FineTune, data: Profile) -> dict[str, Any]:
     if use.value("training.early_stopping") and spec.objective.type not in _IMITATE:
         asked = use.value("training.early_stopping")
         use.refuse_value("training.early_stopping", asked, _UNWATCHED)
+    if spec.objective.type == "reward" and _has_virtual_tokens(spec):
+        use.refuse_value("method.type", spec.method.type, _VIRTUAL)
     wanted = _FAMILIES[spec.objective.type](use, data)
     return {**wanted, **_reference(use, spec)}
 
@@ -72,6 +74,12 @@ def warnings(use: Ledger, spec: FineTune, data: Profile) -> tuple[str, ...]:
     if isinstance(spec.objective, GRPO):
         found += rollouts.left_out(use, spec.objective, data)
     return tuple(found)
+
+
+def _has_virtual_tokens(spec: FineTune) -> bool:
+    method = spec.method
+    native = method.config.get("peft_type") if isinstance(method, Peft) else None
+    return method.type in ("prefix", "prompt", "ptuning") or native in SOFT
 
 
 def _dpo(use: Ledger, data: Profile) -> dict[str, Any]:
@@ -226,6 +234,11 @@ _UNSMOOTHED = (
 _ALONE = (
     "KTO measures the KL divergence on each answer beside another row's prompt, and with one "
     "sequence per device there is no other (trl/trainer/kto_trainer.py); take {least} or more"
+)
+_VIRTUAL = (
+    "virtual tokens hide the token ids, so transformers reads the score of the shorter row of a "
+    "batch at its padding (modeling_layers.py), and PEFT cannot take a prefix off such a model "
+    "(peft_model.py, disable_adapter); take lora"
 )
 _IMITATE = ("orpo", "cpo")
 _UNWATCHED = (

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from tunekit.backends.local import arguments, measured, method, objective, rollouts, sweep, traps
-from tunekit.backends.local.kernels import Kernels, choose
+from tunekit.backends.local.kernels import Kernels, choose, told
 from tunekit.backends.warm_start import refuse
 from tunekit.data.profile import Profile
 from tunekit.models import Model
@@ -35,27 +35,24 @@ def build(
 ) -> Plan:
     """Account for every field and make the request of the worker."""
     count = devices or machine.devices
-    use = Ledger(spec, resolve(spec, model, data, replace(machine, devices=count)))
+    passes = choose(spec, model, asked=kernels, engine=engine.used, machine=machine)
+    picks = resolve(
+        spec, model, data, replace(machine, devices=count), fast=passes.used == "fast"
+    )
+    use = Ledger(spec, picks)
     use.note(engine)
+    use.note(passes)
     use.note(_threads(machine))
     request: dict[str, Any] = {
         "engine": engine.used,
-        "kernels": choose(use, spec, model, asked=kernels, engine=engine.used, machine=machine),
+        "kernels": told(passes),
         "device": machine.device,
         "devices": count,
         "threads": max(1, machine.threads // count) if machine.device == "cpu" else machine.threads,
         "objective": use.take("objective.type"),
         "model": method.model(use, spec, machine),
         **method.learns(use, spec),
-        "data": {
-            "train_on": use.take("objective.train_on")
-            if isinstance(spec.objective, SFT)
-            else "completion",
-            "max_length": use.take("training.max_length"),
-            # The plan has refused such rows, so the worker need only say what it goes on without.
-            "checks": {"row-weight": "warning", **spec.data.checks},
-            "drop": list(spec.data.drop),
-        },
+        "data": _data(use, spec),
         "trainer": arguments.trainer(use, spec, model, data, machine=machine, devices=count),
         "evaluation": measured.settings(use, spec, data),
         "rewards": rollouts.functions(use, spec),
@@ -85,6 +82,18 @@ def build(
     return use.close(request, backend="local", data=data, estimates=estimates, warnings=warnings)
 
 
+def _data(use: Ledger, spec: FineTune) -> dict[str, Any]:
+    """Say how rows are tokenised, and what becomes of what is found in them."""
+    imitated = isinstance(spec.objective, SFT)
+    return {
+        "train_on": use.take("objective.train_on") if imitated else "completion",
+        "max_length": use.take("training.max_length"),
+        # The plan has refused such rows, so the worker need only say what it goes on without.
+        "checks": {"row-weight": "warning", **spec.data.checks},
+        "drop": list(spec.data.drop),
+    }
+
+
 def _foresight(
     use: Ledger,
     spec: FineTune,
@@ -112,6 +121,7 @@ def _foresight(
         joined=bool(trainer.get("padding_free")),
         accumulates=trainer["gradient_accumulation_steps"] > 1,
         reference=traps.asks_reference(spec),
+        fast=request["kernels"] != "reference",
     )
     most = trainer["max_steps"]
     passes = most * batch / max(1, data.rows) if most > 0 else trainer["num_train_epochs"]

@@ -98,7 +98,7 @@ def train(job: Job, request: dict[str, Any], *, first: bool) -> None:
     trainer = trainers.build(job, request, model, tokenizer, data)
     if first:
         job.emit(StateEvent(state=JobState.RUNNING))
-    if evaluator:
+    if evaluator and evaluator.enabled:
         say("measuring the base")
         with attach.of(trainer).as_base():
             evaluator.base(trainers.inner(trainer))
@@ -110,7 +110,7 @@ def train(job: Job, request: dict[str, Any], *, first: bool) -> None:
         return
     curve.restore(trainers.inner(trainer))
     trainers.save(trainer, tokenizer, request, job.adapter)
-    if evaluator:
+    if evaluator and evaluator.enabled:
         say("measuring the tuned model")
         found = evaluator.tuned(trainers.inner(trainer), job.adapter, curve=curve.losses)
         job.emit(EvaluationEvent(result=found.model_dump(mode="json")))

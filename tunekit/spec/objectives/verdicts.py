@@ -33,8 +33,8 @@ class KTO(Strict):
 class Reward(Strict):
     """Train a model that scores answers, so that the chosen one of a pair scores higher.
 
-    For ranking answers. Its result gives one number for a chat and cannot answer. Bradley and Terry 1952; Ouyang et al. 2022, arXiv 2203.02155:
-    -log sigmoid(score of chosen - score of rejected).
+    For ranking answers. Its result gives one number for a chat and cannot answer. Bradley and Terry
+    1952; Ouyang et al. 2022, arXiv 2203.02155: -log sigmoid(score of chosen - score of rejected).
     """
 
     type: Literal["reward"] = "reward"

@@ -38,45 +38,51 @@ class Block:
     start: int
     stop: int
     spans: tuple[tuple[int, int], ...]
+    homes: tuple[tuple[int, int] | None, ...]
+    """For each span the stretch of keys that it is a part of, where other blocks see such keys
+    too; None where they are this block's alone."""
     beginning: Tensor
     first: Tensor
     last: Tensor
 
 
-@dataclass(frozen=True)
-class Blocks:
-    """All blocks of a stream."""
-
-    all: tuple[Block, ...]
-    apart: bool
-    """No key stands in two blocks."""
-
-
-def cut(segments: Sequence[Segment], window: int | None, device: torch.device) -> Blocks:
+def cut(segments: Sequence[Segment], window: int | None, device: torch.device) -> tuple[Block, ...]:
     """Cut a stream into blocks; a token sees itself and those before it, at most `window`.
 
     With a window, no segment may have anything before it.
     """
-    groups = list(_together(segments))
-    blocks = [block for group in groups for block in _blocks(group, window or 1 << 30, device)]
-    alone = not any(segment.before for segment in segments)
-    return Blocks(tuple(blocks), apart=alone and len(blocks) == len(groups))
+    return tuple(
+        block
+        for group in _together(segments)
+        for block in _blocks(group, segments, window or 1 << 30, device)
+    )
 
 
 def _together(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
     """Gather short neighbours with the same beginning; a product for each would be too small."""
+    begun = {stretch for segment in segments for stretch in segment.before}
     group: list[Segment] = []
     for segment in segments:
-        if group and (segment.stop - group[0].start > QUERIES or segment.before != group[0].before):
+        alone = (segment.start, segment.stop) in begun
+        if group and (
+            alone or segment.stop - group[0].start > QUERIES or segment.before != group[0].before
+        ):
             yield group
             group = []
         group.append(segment)
+        if alone:
+            yield group
+            group = []
     if group:
         yield group
 
 
-def _blocks(group: Sequence[Segment], window: int, device: torch.device) -> Iterator[Block]:
+def _blocks(
+    group: Sequence[Segment], segments: Sequence[Segment], window: int, device: torch.device
+) -> Iterator[Block]:
     start, end = group[0].start, group[-1].stop
+    before = group[0].before
+    several = end - start > QUERIES or any((start, end) in other.before for other in segments)
     beginning = group[0].beginning
     begins = torch.tensor([part.start for part in group for _ in range(part.start, part.stop)])
     for first in range(start, end, QUERIES):
@@ -89,7 +95,8 @@ def _blocks(group: Sequence[Segment], window: int, device: torch.device) -> Iter
         yield Block(
             start=first,
             stop=stop,
-            spans=(*group[0].before, (low, stop)),
+            spans=(*before, (low, stop)),
+            homes=(*before, (start, end) if several else None),
             beginning=torch.full((stop - first,), beginning, dtype=torch.int32, device=device),
             first=(oldest + shift).to(device, torch.int32),
             last=(token + 1 + shift).to(device, torch.int32),

@@ -12,6 +12,21 @@ from tunekit.backends.local.fast.blocks import Block
 from tunekit.backends.local.fast.compiled import library
 from tunekit.backends.local.fast.operations import Angles, Heads, Norm, Operations, Scores
 
+_KINDS = {"*": ctypes.c_void_p, "n": ctypes.c_int64, "f": ctypes.c_float, "?": ctypes.c_int}
+_ARGUMENTS = {
+    "norm_forward": "*n*n**f*n*nn",
+    "norm_backward": "*n*n***n*nnn",
+    "gated_forward": "*n*nnn?",
+    "gated_backward": "*n*nnn?",
+    "split_heads": "*n****f***nnnn",
+    "join_heads": "*n****f***nnnn",
+    "softmax_forward": "****f*nnnn",
+    "softmax_backward": "*****f*nnnn",
+    "score": "***nn?",
+    "unpack": "****nnnn",
+}
+"""What each kernel takes: addresses, whole numbers, a float, yes or no."""
+
 
 class Native(Operations):
     """The passes as compiled kernels have them, for a processor and one precision.
@@ -22,7 +37,11 @@ class Native(Operations):
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
-        self._library = library(bfloat16=dtype is torch.bfloat16)
+        loaded = library(bfloat16=dtype is torch.bfloat16)
+        self._kernels = {name: getattr(loaded, name) for name in _ARGUMENTS}
+        for name, kinds in _ARGUMENTS.items():
+            self._kernels[name].argtypes = [_KINDS[kind] for kind in kinds]
+            self._kernels[name].restype = None
 
     @override
     def norm(
@@ -127,7 +146,9 @@ class Native(Operations):
         self._call("unpack", packed, codes, scales, *_at(out), *out.shape, block)
 
     def _call(self, name: str, *arguments: Tensor | float | None) -> None:
-        getattr(self._library, name)(*map(_argument, arguments))
+        self._kernels[name](
+            *(each.data_ptr() if isinstance(each, Tensor) else each for each in arguments)
+        )
 
 
 def _at(x: Tensor) -> tuple[Tensor, int]:
@@ -144,16 +165,3 @@ def _head_arguments(heads: Heads, angles: Angles | None) -> tuple[Tensor | float
     query, key = heads.query_norm, heads.key_norm
     weights = (query.weight if query else None, key.weight if key else None)
     return (*turns, *weights, query.eps if query else 0.0)
-
-
-def _argument(value: Tensor | float | None) -> object:
-    """Give a value as C takes it: tensors by address, whole numbers in 64 bits."""
-    if value is None:
-        return None
-    if isinstance(value, Tensor):
-        return ctypes.c_void_p(value.data_ptr())
-    if isinstance(value, bool):
-        return ctypes.c_int(value)
-    if isinstance(value, int):
-        return ctypes.c_int64(value)
-    return ctypes.c_float(value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from tunekit.backends.local.fast.blocks import Blocks, Segment, cut
+from tunekit.backends.local.fast.blocks import Block, Segment, cut
 
 IGNORED = -100
 SHORTEST = 16
@@ -45,14 +45,16 @@ class Stream:
     """Where in the stream each label is predicted; rows in order. A place can occur twice."""
     targets: Tensor
     """The labels themselves."""
-    _blocks: dict[int | None, Blocks] = field(default_factory=dict[int | None, Blocks])
+    _blocks: dict[int | None, tuple[Block, ...]] = field(
+        default_factory=dict[int | None, tuple[Block, ...]]
+    )
 
     @property
     def length(self) -> int:
         """Tokens that are computed."""
         return int(self.tokens.shape[0])
 
-    def blocks(self, window: int | None) -> Blocks:
+    def blocks(self, window: int | None) -> tuple[Block, ...]:
         """Give the blocks of attention, cut once for all layers with this window."""
         if window not in self._blocks:
             self._blocks[window] = cut(self.segments, window, self.tokens.device)

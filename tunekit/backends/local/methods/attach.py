@@ -92,7 +92,9 @@ class Method(TrainerCallback):  # type: ignore[misc]
     @contextlib.contextmanager
     def as_base(self) -> Iterator[None]:
         """Be the base inside the block, where the adapter is no identity at the start."""
-        if self._kind in SOFT or self._own.get("init") == "loftq":
+        # A model of scores has a new head, and without it no base to compare with.
+        answers = self._peft.get("task_type") != "SEQ_CLS"
+        if answers and (self._kind in SOFT or self._own.get("init") == "loftq"):
             with self._model.disable_adapter():
                 yield
         else:

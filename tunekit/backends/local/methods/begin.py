@@ -43,10 +43,10 @@ def prefix(model: Any, ids: Sequence[int]) -> None:
     from peft.tuners.cartridge.utils import initialize_kv_prefix_from_past_key_values
 
     wanted = torch.tensor([_exactly(ids, _virtual(model))], device=model.device)
-    training = model.training
-    model.eval()
-    with torch.no_grad(), model.disable_adapter():
-        known = model(input_ids=wanted, use_cache=True).past_key_values
+    base, training = model.get_base_model(), model.training
+    base.eval()
+    with torch.no_grad():
+        known = base(input_ids=wanted, use_cache=True).past_key_values
     initialize_kv_prefix_from_past_key_values(model, past_key_values=known)
     model.train(training)
 
@@ -68,13 +68,11 @@ def first_tokens(columns: Mapping[str, Sequence[Any]], number: int) -> list[int]
 
 def _rows(columns: Mapping[str, Sequence[Any]]) -> Iterator[Sequence[int]]:
     """Give the token ids of each row: the whole of it, or a prompt with its better answer."""
-    if "input_ids" in columns:
-        yield from columns["input_ids"]
-        return
-    answers = next((columns[n] for n in ("chosen_ids", "completion_ids") if n in columns), None)
-    prompts = columns["prompt_ids"]
-    for number, start in enumerate(prompts):
-        yield [*start, *(answers[number] if answers else ())]
+    wholes = ("input_ids", "chosen_ids", "completion_ids")
+    answers = next((columns[name] for name in wholes if name in columns), None)
+    prompts = columns.get("prompt_ids")
+    for number in range(len(answers or prompts or ())):
+        yield [*(prompts[number] if prompts else ()), *(answers[number] if answers else ())]
 
 
 def _batch(rows: Sequence[Sequence[int]], device: Any) -> dict[str, Any]:
