@@ -89,7 +89,7 @@ endif
 
 .PHONY: gpu
 gpu: $(GPU_READY) ## Tests and benchmarks that need a CUDA device
-	@PYTHONPATH="$(CURDIR)" TUNEKIT_GPU=1 $(GPU_PYTHON) -m pytest -q -m gpu tests/local
+	@PYTHONPATH="$(CURDIR)" TUNEKIT_GPU=1 $(GPU_PYTHON) -m pytest -q -m gpu tests/local/test_gpu.py
 	@PYTHONPATH="$(CURDIR)" $(GPU_PYTHON) benchmarks/gpu.py
 
 .venv-gpu/.ready: $(wildcard $(WHEELS)/*.whl)

@@ -7,6 +7,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,12 @@ if not _LIVE:
         del os.environ[_name]
 for _name in ("CI", "FORCE_COLOR", "TUNEKIT_LOG_LEVEL"):
     os.environ.pop(_name, None)
+
+if find_spec("hypothesis"):  # the environments for trackers and GPUs do without
+    from hypothesis import settings
+
+    settings.register_profile("unhurried", deadline=None)
+    settings.load_profile("unhurried")
 
 _NEEDS = {
     "unsloth": "TUNEKIT_UNSLOTH_PYTHON",

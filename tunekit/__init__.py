@@ -34,8 +34,10 @@ _HOMES = {
         *("SFT", "DPO", "IPO", "KTO", "SimPO", "ORPO", "CPO"),
         *("Reward", "GRPO"),
     ),
-    "tunekit.spec.training": ("Training",),
+    "tunekit.spec.training": ("Training", "Replay"),
     "tunekit.spec.evaluation": ("Evaluation", "Output"),
+    "tunekit.spec.gate": ("Gate",),
+    "tunekit.spec.judge": ("Judge",),
     "tunekit.spec.document": ("load",),
     "tunekit.running.start": ("plan", "run", "submit", "arun", "asubmit"),
     "tunekit.running.run": ("Run", "get", "runs"),
@@ -80,8 +82,10 @@ __all__ = [
     "FineTune",
     "Fireworks",
     "Full",
+    "Gate",
     "JobId",
     "JobState",
+    "Judge",
     "LNTuning",
     "Ledger",
     "LoHa",
@@ -95,6 +99,7 @@ __all__ = [
     "Prefix",
     "Prompt",
     "QLoRA",
+    "Replay",
     "Reward",
     "Run",
     "SimPO",
@@ -145,6 +150,8 @@ if TYPE_CHECKING:
     from tunekit.spec.document import load
     from tunekit.spec.evaluation import Evaluation, Output
     from tunekit.spec.finetune import Data, FineTune
+    from tunekit.spec.gate import Gate
+    from tunekit.spec.judge import Judge
     from tunekit.spec.methods import (
         BOFT,
         IA3,
@@ -164,4 +171,4 @@ if TYPE_CHECKING:
         VeRA,
     )
     from tunekit.spec.objectives import CPO, DPO, GRPO, IPO, KTO, ORPO, SFT, Reward, SimPO
-    from tunekit.spec.training import Training
+    from tunekit.spec.training import Replay, Training

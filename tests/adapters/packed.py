@@ -66,7 +66,7 @@ def zipped(entries: Sequence[Entry], method: int = zipfile.ZIP_DEFLATED) -> byte
 def wrapped(content: bytes, container: str) -> bytes:
     """Pack the bytes of a tar as the container says."""
     if container == "tar.gz":
-        return gzip.compress(content, 1)
+        return gzip.compress(content, 1, mtime=0)
     if container == "tar.zst":
         import zstandard
 

@@ -60,6 +60,24 @@ def test_a_loaded_adapter_gives_the_logits_it_was_saved_with(
     ).abs().max().item() > 1e-4
 
 
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"P_TUNING"}))
+def test_an_adapter_that_is_loaded_for_training_is_the_same_and_open(
+    shelf: dict[str, Path], kind: str
+) -> None:
+    adapter = Adapter.open(shelf[kind])
+    model = adapter.load(trainable=True)
+    assert model.training
+    assert any(weight.requires_grad for weight in model.parameters())
+    assert (logits(model.eval()) - logits(adapter.load())).abs().max().item() < 1e-5
+
+
+def test_virtual_tokens_without_their_network_are_not_trained_further(
+    shelf: dict[str, Path],
+) -> None:
+    with pytest.raises(AdapterError, match="without the network that made them"):
+        Adapter.open(shelf["P_TUNING"]).load(trainable=True)
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS.keys() - set(SOFT)))
 def test_merged_weights_give_the_logits_of_base_and_adapter(
     shelf: dict[str, Path], tmp_path: Path, base: Path, kind: str
@@ -226,7 +244,7 @@ def test_layers_chosen_by_a_pattern_are_loaded_by_their_names(
     tmp_path: Path, base: Path, kind: str
 ) -> None:
     """An expression of somebody else never runs on our side."""
-    changes = {"feedforward_modules": []} if kind == "IA3" else {}
+    changes: dict[str, Any] = {"feedforward_modules": []} if kind == "IA3" else {}
     folder = typed_folder(
         base, kind, tmp_path / kind, target_modules=r".*layers\.1\.mlp\.(up|down)_proj", **changes
     )

@@ -217,3 +217,21 @@ def test_measuring_twice_gives_the_same_numbers(tuned: Any, tokenizer: Any) -> N
         for _ in range(2)
     )
     assert first == second
+
+
+def test_what_an_answer_is_known_to_begin_with_is_not_decoded_again(
+    model: Any, tokenizer: Any
+) -> None:
+    import torch
+
+    prompts = asked(tokenizer, *TEXTS)
+    rows = [torch.tensor([prompt.input_ids]) for prompt in prompts]
+    made = [
+        model.generate(ids, max_new_tokens=16, do_sample=False)[0, ids.shape[1] :].tolist()
+        for ids in rows
+    ]
+    wanted = [tokenizer.decode(row, skip_special_tokens=True) for row in made]
+    known = [made[0][:1], made[1], [], [*made[3][:2], tokenizer.eos_token_id, 7], made[4][:9]]
+    found = generate.answers(model, tokenizer, prompts, length=16, known=known)
+    assert found[3] == tokenizer.decode(made[3][:2])
+    assert [*found[:3], found[4]] == [*wanted[:3], wanted[4]]

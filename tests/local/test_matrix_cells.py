@@ -79,6 +79,41 @@ def test_a_cell_trains_or_says_why_not(room: Path, method: str, objective: Any) 
     assert run.adapter.load() is not None
 
 
+EMBEDDED = [
+    *((kind.model_fields["type"].default, "sft") for kind in members("method")),
+    *(("lora", kind.model_fields["type"].default) for kind in members("objective")),
+]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("method", "objective"), dict.fromkeys(EMBEDDED))
+def test_the_embedded_model_trains_in_sixteen_bits(method: str, objective: str) -> None:
+    kinds = next(
+        kind.row_kinds  # type: ignore[attr-defined]
+        for kind in members("objective")
+        if kind.model_fields["type"].default == objective
+    )
+    spec = tk.FineTune(
+        model="embedded:smollm2-135m",
+        data=next(rows for kind, rows in ROWS.items() if kind in kinds),
+        method=part(method),
+        objective=part(objective),
+        training={
+            "max_steps": 2,
+            "batch_size": 4,
+            "learning_rate": 1e-3,
+            "warmup_ratio": 0.0,
+            "dtype": "bfloat16",
+        },
+        validation=None,
+        evaluation={"enabled": False},
+    )
+
+    run = tk.run(spec, HERE, progress=False)
+
+    assert run.adapter.load() is not None
+
+
 def test_the_cells_are_all_that_the_spec_knows() -> None:
     methods = {kind.model_fields["type"].default for kind in members("method")}
     assert {method for method, _ in CELLS} == methods

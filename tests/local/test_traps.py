@@ -45,20 +45,20 @@ def test_an_init_that_rewrites_the_base_has_no_reference(method: str, objective:
 
 @pytest.mark.parametrize("objective", ["sft", "simpo", "orpo", "cpo", "reward", GRPO])
 def test_an_init_that_rewrites_the_base_is_fine_without_a_reference(objective: Any) -> None:
-    plan = planned("pissa", objective)
+    plan = planned({"type": "pissa", "rank": 6}, objective)
     assert not refused(plan)
     told = [change.used for change in plan.changes if change.field == "method.init"]
-    assert told == ["saved with rank 2 x 16"]
+    assert told == ["saved as a LoRA of rank 12"]
 
 
 CASES: list[tuple[str, Any, dict[str, Any], str, str]] = [
     ("loftq over whole weights", {"type": "lora", "init": "loftq"}, {}, "method.init", "qlora"),
     (
-        "loftq over fp4",
-        {"type": "qlora", "quantization": "fp4", "init": "loftq"},
+        "loftq over int8",
+        {"type": "qlora", "quantization": "int8", "init": "loftq"},
         {},
         "method.init",
-        "nf4 only",
+        "take quantization: nf4",
     ),
     (
         "pissa with dora",

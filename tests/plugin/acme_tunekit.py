@@ -45,7 +45,7 @@ REFUSED = (
     # Whatever is left of these, when what Acme knows has been taken.
     *("method", "objective"),
     *("training.max_steps", "training.scheduler", "training.packing", "training.weight_decay"),
-    *("training.max_grad_norm", "training.seed"),
+    *("training.max_grad_norm", "training.seed", "training.early_stopping", "training.replay"),
 )
 DROPPED = ("training.dtype", "training.gradient_checkpointing", "training.checkpoint_steps")
 
@@ -68,7 +68,9 @@ class Acme(Backend):
         # Acme counts the first steps; a step is a batch.
         share = use.value("training.warmup_ratio")
         order["warm_up"] = use.adapt(
-            "training.warmup_ratio", round(share * data.rows / 8), "Acme counts steps"
+            "training.warmup_ratio",
+            0 if share == "auto" else round(share * data.rows / 8),
+            "Acme counts steps",
         )
         if spec.method.type == "lora":
             use.take("method.type")

@@ -19,6 +19,7 @@ from tunekit.data.rows import Row
 from tunekit.errors import BackendError, RequestRejected
 from tunekit.events import JobState, MetricsEvent
 from tunekit.models import Model
+from tunekit.planning import replay
 from tunekit.planning.defaults import resolve
 from tunekit.planning.ledger import Ledger
 from tunekit.planning.machine import Machine
@@ -38,6 +39,7 @@ REFUSED = (
     *("training.max_steps", "training.max_length"),
     *("training.scheduler", "training.warmup_ratio", "training.packing"),
     *("training.weight_decay", "training.max_grad_norm", "training.seed"),
+    "training.early_stopping",
 )
 DROPPED = ("training.dtype", "training.gradient_checkpointing", "training.checkpoint_steps")
 _MACHINE = Machine("harbor", 1, 1, 0, True, "Harbor's own")
@@ -76,6 +78,7 @@ class Harbor(Managed):
             use.drop(field, "how Harbor computes is its own affair")
         for field in ("data", "validation", "evaluation", "output", "extra"):
             use.hold(field)
+        replay.hold(use, spec, data)
         return use.close({**order, **spec.extra.get(self.name, {})}, backend=self.name, data=data)
 
     def native(self, row: Row, plan: Plan) -> dict[str, Any]:

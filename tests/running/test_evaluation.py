@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 import tunekit as tk
 from tests.local.specs import chats, small
+from tests.running.chatty import Chatty, asked
 from tunekit import errors
 from tunekit.cli import exits
 from tunekit.cli.app import app
@@ -29,9 +31,17 @@ def trained(folder: Path, **changes: Any) -> tk.Run:
     return tk.run(small(folder, **{**SETTINGS, **changes}), progress=False)
 
 
-def figures(found: Comparison | None) -> dict[str, Any]:
-    assert found is not None
-    return {**found.model_dump(mode="json"), "seconds": 0, "gate": None}
+def figures(found: Comparison | None) -> list[float]:
+    """Every number of a comparison that another pass over the same rows should give again."""
+    assert found is not None and found.forgetting is not None
+    assert found.overfitting is not None and found.rank is not None
+    losses = [total for side in (found.base, found.tuned) for total, _ in side.rows]
+    differences = [(each.low, each.high, each.base, each.tuned) for each in found.differences]
+    signs = [(sign.value, sign.low, sign.high) for sign in found.forgetting.signals]
+    heart = (found.overfitting.train_loss, found.overfitting.held_out_loss)
+    values = [value for spectrum in found.rank.spectra for value in spectrum.values]
+    numbers = [*losses, *itertools.chain(*differences, *signs), *heart, *values]
+    return [0.0 if number is None else number for number in numbers]
 
 
 @pytest.mark.slow
@@ -39,10 +49,10 @@ def test_a_run_measured_again_gives_the_same_figures(tmp_path: Path) -> None:
     run = trained(tmp_path)
     first = run.evaluation
     again = run.evaluate()
-    assert figures(again) == figures(first)
+    assert figures(again) == pytest.approx(figures(first), abs=1e-4)
+    assert first is not None
+    assert (again.base.answers, again.tuned.answers) == (first.base.answers, first.tuned.answers)
     assert run.evaluation == again
-    assert again.forgetting is not None
-    assert again.overfitting is not None
     assert again.rank is not None
     assert {spectrum.rank for spectrum in again.rank.spectra} == {4}
 
@@ -53,12 +63,12 @@ def test_a_full_model_is_measured_against_its_base(tmp_path: Path) -> None:
     first = run.evaluation
     again = run.evaluate()
     assert first is not None
-    assert again.base.loss == pytest.approx(first.base.loss, abs=1e-6)
-    assert again.tuned.loss == pytest.approx(first.tuned.loss, abs=1e-6)
+    assert again.base.loss == pytest.approx(first.base.loss, abs=1e-5)
+    assert again.tuned.loss == pytest.approx(first.tuned.loss, abs=1e-5)
     assert again.rank is None
     assert again.forgetting is not None and first.forgetting is not None
     for one, other in zip(again.forgetting.signals, first.forgetting.signals, strict=True):
-        assert one.value == pytest.approx(other.value, abs=1e-6)
+        assert one.value == pytest.approx(other.value, abs=1e-5)
     with pytest.raises(errors.RunError, match="every weight was trained"):
         run.mitigate()
 
@@ -78,22 +88,22 @@ def test_rows_of_another_file_may_be_measured_on(tmp_path: Path) -> None:
 def test_a_weaker_adapter_is_found_and_written(tmp_path: Path) -> None:
     run = trained(
         tmp_path,
-        evaluation={"generations": 2, "max_new_tokens": 4, "gate": {"forgetting": "warn"}},
-        training={"max_steps": 12, "learning_rate": 2e-2},
+        evaluation={"generations": 2, "max_new_tokens": 4, "gate": {"forgetting": "pass"}},
+        training={"max_steps": 10, "learning_rate": 1e-2},
     )
     assert run.evaluation is not None and run.evaluation.forgetting is not None
-    assert run.evaluation.forgetting.status == "fail"
+    assert run.evaluation.forgetting.status == "warn"
 
     strict = run.mitigate(keep=1.0)
     assert (strict.adapter, strict.found.chosen) == (None, None)
 
-    made = run.mitigate(keep=0.3)
+    made = run.mitigate(keep=0.5)
     chosen = made.found.chosen
     assert chosen is not None and chosen < 1
     assert made.adapter == run.folder / f"adapter-{chosen:g}"
     comparison = made.found.comparison
     assert comparison is not None and comparison.forgetting is not None
-    assert comparison.forgetting.status == "warn"
+    assert comparison.forgetting.status == "pass"
     assert comparison.gate is not None and comparison.gate.passed
     assert comparison.tuned.loss == pytest.approx(made.found.steps[-1].loss, abs=1e-6)
     weaker = tk.Adapter.open(made.adapter)
@@ -145,3 +155,33 @@ def test_a_run_that_is_served_nowhere_is_not_asked(tmp_path: Path) -> None:
     run = tk.run(small(tmp_path), FakeBackend(), progress=False)
     with pytest.raises(errors.RunError, match=f"tunekit deploy {run.id}"):
         run.evaluate(endpoint=True)
+
+
+def test_served_models_answer_the_held_out_chats(tmp_path: Path) -> None:
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"{n} say {word}"},
+                {"role": "assistant", "content": word},
+            ]
+        }
+        for n, word in enumerate(["red", "green", "blue"] * 12)
+    ]
+    spec = small(
+        tmp_path,
+        data=rows[24:],
+        validation=rows[:24],
+        evaluation={"generations": 20, "gate": {"minimum": {"accuracy": 1.0}}},
+    )
+    run = tk.run(spec, Chatty(), progress=False)
+    run.deploy()
+    asked.clear()
+    found = run.evaluate(endpoint=True)
+    assert found.base.answers == tuple(str(n) for n in range(20))
+    assert found.tuned.answers == found.references
+    assert (found.differences[0].name, found.verdict) == ("accuracy", "improved")
+    assert (found.tuned.loss, found.forgetting) == (None, None)
+    assert found.gate is not None and found.gate.passed
+    assert run.evaluation == found
+    # The base goes by the name that the run was started with.
+    assert {model for model, _ in asked} == {"tuned", spec.model}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from tunekit.spec.finetune import FineTune
+from tunekit.spec.methods import MethodName
+from tunekit.spec.methods.lora import Init
 from tunekit.spec.metrics import METRICS
 
 CALM = settings(
@@ -43,12 +45,49 @@ def tagged(type_: str, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[di
     return st.fixed_dictionaries({"type": st.just(type_)}, optional=fields)
 
 
+LAYERS = LOW_RANK["target_modules"]
+LORA = {
+    **LOW_RANK,
+    "use_rslora": st.booleans(),
+    "use_dora": st.booleans(),
+    "lr_ratio": st.floats(1, 64) | st.none(),
+}
+PRODUCT = {
+    "rank": st.integers(1, 512),
+    "alpha": st.floats(0.1, 1000),
+    "rank_dropout": SHARES,
+    "module_dropout": SHARES,
+    "target_modules": LAYERS,
+}
+VIRTUAL = {"num_virtual_tokens": st.integers(1, 4096), "init_text": WORDS | st.none()}
 METHODS = st.one_of(
-    st.sampled_from(["full", "lora", "qlora"]),
-    tagged("full"),
-    tagged("lora", **LOW_RANK),
-    tagged("qlora", **LOW_RANK, quantization=st.just("nf4"), double_quantization=st.booleans()),
+    st.sampled_from(get_args(MethodName)),
+    tagged("full", last_layers=st.integers(1, 100) | st.none()),
+    tagged("lora", **LORA, init=st.sampled_from(get_args(Init))),
+    tagged("qlora", **LORA, quantization=st.just("fp4"), double_quantization=st.booleans()),
     tagged("qlora", quantization=st.just("int8"), double_quantization=st.just(False)),
+    tagged(
+        "adalora",
+        **LOW_RANK,
+        initial_rank=st.integers(1, 768) | st.none(),
+        prune_start=st.floats(0, 0.4),
+        prune_end=st.floats(0.5, 1),
+        prune_every=st.integers(1, 1000),
+        orth_reg_weight=st.floats(0, 10),
+    ),
+    tagged("ia3", target_modules=LAYERS, feedforward_modules=st.lists(WORDS, max_size=2)),
+    tagged("loha", **PRODUCT),
+    tagged("lokr", **PRODUCT, decompose_both=st.booleans(), decompose_factor=st.just(-1)),
+    tagged("oft", block_size=st.integers(2, 512), block_share=st.booleans(), module_dropout=SHARES),
+    tagged("boft", block_size=st.integers(2, 512), butterfly_factors=st.integers(1, 8)),
+    tagged("vera", rank=st.integers(1, 4096), dropout=SHARES, d_initial=st.floats(0.01, 1)),
+    tagged("prefix", **VIRTUAL, init=st.sampled_from(["data", "random"])),
+    tagged("prompt", **VIRTUAL, init=st.sampled_from(["vocabulary", "random"])),
+    tagged("ptuning", encoder=st.sampled_from(["mlp", "lstm"]), encoder_dropout=SHARES),
+    tagged("lntuning", target_modules=st.just("all-norms") | st.lists(WORDS, min_size=1)),
+    st.fixed_dictionaries(
+        {"type": st.just("peft"), "config": st.just({"peft_type": "MISS", "r": 8})}
+    ),
 )
 OBJECTIVES = st.one_of(
     st.sampled_from(["sft", "dpo", "ipo", "kto", "simpo", "orpo", "cpo", "reward", "grpo"]),

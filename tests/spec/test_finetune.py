@@ -26,7 +26,7 @@ PYTHON_MISTAKES: list[tuple[type, dict[str, Any], str]] = [
     (LoRA, {"rank": 1000}, "rank: must be at most 512 or 'auto', not 1000"),
     (LoRA, {"alpha": 0}, "alpha: must be greater than 0 or 'auto', not 0"),
     (LoRA, {"target_modules": []}, "must be 'all-linear' or a list of names, not []"),
-    (QLoRA, {"quantization": "int4"}, "quantization: must be 'nf4' or 'int8', not 'int4'"),
+    (QLoRA, {"quantization": "int4"}, "quantization: must be 'nf4', 'fp4' or 'int8', not 'int4'"),
     (DPO, {"beta": -0.1}, "beta: must be greater than 0, not -0.1"),
     (DPO, {"sft_weight": -1}, "sft_weight: must be at least 0, not -1"),
     (

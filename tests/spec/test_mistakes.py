@@ -12,6 +12,10 @@ from tunekit.errors import SpecError
 from tunekit.spec.document import loads, schema
 
 HEAD = "model: acme/small\ndata: rows.jsonl\n"
+METHODS = (
+    "full, lora, qlora, adalora, ia3, loha, lokr, oft, boft, vera, prefix, prompt, ptuning, "
+    "lntuning, bottleneck, peft"
+)
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,13 @@ MISTAKES = {
         "method: lroa\n", "run.yaml:3: method: unknown type 'lroa'; did you mean 'lora'?"
     ),
     "a method that is not there": body(
-        "method: {type: prefix}\n",
-        "run.yaml:3: method: unknown type 'prefix'; known: full, lora, qlora",
+        "method: {type: reinforce}\n",
+        f"run.yaml:3: method: unknown type 'reinforce'; known: {METHODS}",
     ),
     "a method without its type": body(
         "method: {rank: 8}\n",
         "run.yaml:3: method: says no type; "
-        "write method: {type: lora, ...}, one of full, lora, qlora",
+        f"write method: {{type: lora, ...}}, one of {METHODS}",
     ),
     "a rate that explodes": body(
         "training:\n  learning_rate: 1e4\n",
@@ -164,7 +168,7 @@ MISTAKES = {
     ),
     "double quantization of int8": body(
         "method:\n  type: qlora\n  quantization: int8\n  double_quantization: true\n",
-        "run.yaml:6: method.double_quantization: works with quantization: nf4 only; "
+        "run.yaml:6: method.double_quantization: works with quantization: nf4 or fp4 only; "
         "int8 has no scales to store twice",
         schema=False,
     ),

@@ -46,6 +46,7 @@ REFUSES = {
     "training.weight_decay",
     "training.max_grad_norm",
     "training.seed",
+    "training.early_stopping",
 }
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,7 @@ def derive(
     Raises:
         AdapterError: `into` is taken, or the result is no adapter.
     """
-    from safetensors.torch import save_file
-
+    library: Any = import_module("safetensors.torch")
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise AdapterError(f"{into}: is not an empty folder; name one that does not exist")
     into.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def derive(
         content = {**read_object(folder / gate.CONFIG), **config}
         (part / gate.CONFIG).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
         whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        save_file(whole, part / gate.WEIGHTS, metadata={"format": "pt"})
+        library.save_file(whole, part / gate.WEIGHTS, metadata={"format": "pt"})
         if record := Provenance.read(folder):
             record.model_copy(update={"used": {**record.used, **used}}).write(part)
         gate.check(part)

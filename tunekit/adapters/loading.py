@@ -113,6 +113,11 @@ def attach(
     """
     peft, weights = _library("peft"), _library("safetensors.torch")
     what = f"{folder} does not fit {base.config.name_or_path}"
+    if trainable and isinstance(config, PeftTypeConfig) and not config.goes_on:
+        raise AdapterError(
+            f"{folder}: {config.method} saves its virtual tokens without the network that made "
+            "them, so it cannot be trained further; load it as it is, or train anew"
+        )
     wanted = _peft_config(config, tensors, inference_mode=not trainable)
     # PEFT reads names that transformers is about to drop, and says so on each call.
     with warnings.catch_warnings():

@@ -37,11 +37,10 @@ class Update:
         B A is Q_B (R_B R_A^T) Q_A^T, of the QR decompositions of B and of A^T; the matrix in the
         middle is only as large as the rank.
         """
-        import torch
-
-        left, upper = torch.linalg.qr(self.second)
-        right, lower = torch.linalg.qr(self.first.T)
-        inner, values, outer = torch.linalg.svd(upper @ lower.T, full_matrices=False)
+        linear: Any = import_module("torch").linalg
+        left, upper = linear.qr(self.second)
+        right, lower = linear.qr(self.first.T)
+        inner, values, outer = linear.svd(upper @ lower.T, full_matrices=False)
         return left @ inner, values * abs(self.scale), outer @ right.T
 
 

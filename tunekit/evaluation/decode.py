@@ -15,13 +15,16 @@ _KEPT = 0.75
 """Rows are dropped when no more than this share of the batch still goes on."""
 
 
+def has_virtual(model: Any) -> bool:
+    """Say whether an adapter puts virtual tokens before the prompt."""
+    configs: dict[str, Any] = getattr(model, "peft_config", {})
+    return any(getattr(config, "is_prompt_learning", False) for config in configs.values())
+
+
 def is_plain(model: Any) -> bool:
     """Say whether nothing but keys, values and positions links one step to the next."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    virtual = any(
-        getattr(config, "is_prompt_learning", False)
-        for config in getattr(model, "peft_config", {}).values()
-    )
+    virtual = has_virtual(model)
     kinds = getattr(inner.config.get_text_config(), "layer_types", None) or ()
     known = all(str(kind).endswith("attention") and "linear" not in str(kind) for kind in kinds)
     wanted = {"past_key_values", "position_ids", "attention_mask"}

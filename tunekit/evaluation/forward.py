@@ -145,8 +145,9 @@ def _last(model: Any, positions: int) -> dict[str, int]:
 
 def accepted(model: Any) -> set[str]:
     """Give the arguments that a model's forward takes, also where a trainer has wrapped it."""
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    inner: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
     own = inspect.signature(inner.forward).parameters
     if any(each.kind is each.VAR_KEYWORD for each in own.values()):
-        return {*own, *inspect.signature(type(inner).forward).parameters}
+        kind: Any = inner.__class__
+        return {*own, *inspect.signature(kind.forward).parameters}
     return set(own)

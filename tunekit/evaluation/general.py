@@ -16,7 +16,7 @@ from typing import Any
 
 from tunekit.data.tokens import Tokens
 
-_LONGEST = 128
+_LONGEST = 96
 """Tokens of a passage that are measured."""
 
 

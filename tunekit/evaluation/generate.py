@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, cast
 
 from tunekit.data.tokens import Prompt
-from tunekit.evaluation.decode import decode, is_plain
+from tunekit.evaluation.decode import decode, has_virtual, is_plain
 
 _MOST_ROWS = 64
 _MOST_TOKENS = 16_384
@@ -15,14 +15,42 @@ _MOST_TOKENS = 16_384
 larger one shares out among more rows."""
 
 
-def answers(model: Any, tokenizer: Any, prompts: Sequence[Prompt], *, length: int) -> list[str]:
+def answers(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Prompt],
+    *,
+    length: int,
+    known: Sequence[Sequence[int]] = (),
+) -> list[str]:
     """Give the text that the model adds to each prompt, up to its end token or `length` tokens.
 
     Prompts of similar length share a batch, padded on the left; the order is kept. A prompt that
     leaves no room in the model's context loses its beginning.
+
+    Args:
+        model: A causal language model, or a PEFT model around one.
+        tokenizer: Its tokenizer.
+        prompts: What is asked.
+        length: Most tokens of an answer.
+        known: Tokens that each answer is known to begin with, from a pass over the reference: where
+            every token of it is the likeliest one, a greedy decoder writes it.
     """
-    ids = [prompt.input_ids for prompt in prompts]
-    said = _extended(model, tokenizer, ids, length=length, pick=_likeliest)
+    if not prompts:
+        return []
+    room, ends = _room(model, length), set(_ends(model, tokenizer))
+    begun = [list(tokens[:length]) for tokens in known] or [[] for _ in prompts]
+    for n, prompt in enumerate(prompts):
+        if len(prompt.input_ids) > room:
+            begun[n] = []
+    said = [_until(row, ends) for row in begun]
+    # What is cut at its end, or is as long as an answer may be, is whole.
+    unended = [n for n, row in enumerate(begun) if len(row) < length and said[n] == row]
+    ids = [[*prompts[n].input_ids, *begun[n]] for n in unended]
+    left = length - min((len(begun[n]) for n in unended), default=0)
+    more = _extended(model, tokenizer, ids, length=left, pick=_likeliest)
+    for n, row in zip(unended, more, strict=True):
+        said[n] = [*begun[n], *row][:length]
     return [tokenizer.decode(answer, skip_special_tokens=True) for answer in said]
 
 
@@ -62,7 +90,7 @@ def _extended(
     found: list[list[int]] = [[]] * len(ids)
     draws = pick is not _likeliest
     with contextlib.nullcontext() if plain else _settings(model, tokenizer, length, draws=draws):
-        for batch in _batches(ids, length):
+        for batch in _batches(ids, length, even=has_virtual(model)):
             rows = [ids[row] for row in batch]
             if plain:
                 ends, pad = _ends(model, tokenizer), _pad(model, tokenizer)
@@ -108,13 +136,20 @@ def _until(row: list[int], ends: set[int]) -> list[int]:
     return row[:end]
 
 
-def _batches(ids: Sequence[Sequence[int]], length: int) -> Iterator[list[int]]:
-    """Group rows of similar length, longest first, within the bounds on rows and tokens."""
+def _batches(
+    ids: Sequence[Sequence[int]], length: int, *, even: bool = False
+) -> Iterator[list[int]]:
+    """Group rows of similar length, longest first, within the bounds on rows and tokens.
+
+    `even` groups those of one length only: PEFT puts virtual tokens before the padding, and counts
+    positions through it, so that a padded row is answered otherwise than alone.
+    """
     batch: list[int] = []
     order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
     for row in order:
         width = len(ids[batch[0]]) if batch else len(ids[row])
         full = len(batch) == _MOST_ROWS or (len(batch) + 1) * (width + length) > _MOST_TOKENS
+        full = full or (even and len(ids[row]) != width)
         if batch and full:
             yield batch
             batch = []

@@ -18,7 +18,7 @@ from tunekit.evaluation.measure import undisturbed
 from tunekit.files import write_atomic
 from tunekit.home import home
 
-LENGTH = 32
+LENGTH = 24
 """Tokens that the base says to each prompt."""
 _SEED = 0
 

@@ -170,4 +170,8 @@ def _is_int8(method: Method) -> bool:
 
 def _dequantized(size: Shape, step: Step) -> float:
     """Give the bytes of the largest matrix as it is unpacked for a product."""
-    return step.width * size.h * size.i if isinstance(step.method, QLoRA) else 0
+    if not isinstance(step.method, QLoRA):
+        return 0
+    if step.fast:
+        return min(passes.SHELF, step.width * size.linear)
+    return step.width * size.h * size.i

@@ -198,7 +198,8 @@ def _bounds(spec: FineTune, model: Model) -> tuple[float, float]:
     if method in ("lora", "qlora") and objective == "sft":
         # In tinker-cookbook's sweep 1e-3 was best for small models; 3e-3 diverged for most.
         return 2e-5, 1e-3 if (model.parameters or 8e9) <= 5e9 else 5e-4
-    return 0.0, HIGHEST
+    own = rates.own(spec.method) if method != "full" else None
+    return 0.0, own.most if own is not None and own.most is not None else HIGHEST
 
 
 def _exponent(family: str | None) -> float:
@@ -227,6 +228,10 @@ def _table(spec: FineTune, model: Model, *, full: bool) -> Rate:
 def _own(spec: FineTune, model: Model, own: rates.Own) -> Rate:
     """Give the rate of a method that is no LoRA; for another objective scaled as LoRA's is."""
     rate = Rate(own.rate, f"{own.rate:g} for {type(spec.method).__name__}: {own.why}", own.source)
+    if own.width is not None and model.hidden_size:
+        exponent = _exponent(model.family)
+        why = f"x ({own.width}/{model.hidden_size})^{exponent:g} as with LoRA"
+        rate = rate.times((own.width / model.hidden_size) ** exponent, why)
     row = rates.ADAPTER.get(spec.objective.type)
     if row is None:
         return rate

@@ -13,7 +13,7 @@ from tunekit.planning.learning_rate import effective, scale
 from tunekit.planning.plan import Change, Estimate, Plan
 from tunekit.spec.finetune import Data, FineTune
 
-_APART = frozenset({"data", "validation", "extra"})
+_APART = frozenset({"data", "validation", "extra", "training.replay"})
 """Fields that are one thing, however many keys they have."""
 
 

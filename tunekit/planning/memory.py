@@ -91,7 +91,9 @@ def _weights(size: Shape, step: Step, stack: Stack) -> float:
         models = 2 if step.reference else 1
         return models * stack.master * size.parameters + width * size.multiplied * cast
     if not isinstance(method, QLoRA):
-        return width * size.parameters
+        # Our passes move the matrices; the file stays mapped for the embeddings.
+        moved = step.fast and stack.maps and size.stored == step.dtype
+        return width * (size.parameters + moved * size.linear)
     twice = " twice" if method.quantization == "nf4" and method.double_quantization else ""
     quantized = size.linear * _BITS[method.quantization + twice] / 8
     mapped = width * size.linear if stack.maps and size.stored == step.dtype else 0

@@ -6,6 +6,8 @@ from tunekit.planning.shape import Shape
 
 TILE = 50_000_000
 """Bytes of the logits that are computed at once."""
+SHELF = 64_000_000
+"""Bytes of unpacked weights that wait for the backward pass."""
 _COLUMNS = 8
 """Adapters' columns of a layer beside its joint products and inputs, in ranks: three of queries,
 keys and values and two of gate and up stand in both, one each beside attention and the MLP."""

@@ -103,7 +103,7 @@ OF_TYPE: dict[str, dict[str, Any]] = {
 }
 """Values that fit one member of a union only."""
 
-HELD = ("data", "validation", "evaluation", "output", "extra")
+HELD = ("data", "validation", "evaluation", "output", "extra", "training.replay")
 """Parts that tunekit carries out itself where a backend does not."""
 
 

@@ -12,6 +12,8 @@ from collections.abc import Generator, Iterator
 from typing import Any, cast
 from unittest import mock
 
+from pydantic import BaseModel
+
 from tunekit.errors import UnsupportedError
 from tunekit.planning.plan import Plan
 from tunekit.spec.finetune import FineTune
@@ -68,11 +70,10 @@ class PlanningChecks(Setting):
     def test_exactly_the_declared_fields_are_refused(self) -> None:
         plans = [self.planned(spec) for spec in self.full_specs()]
         refused = {change.field for plan in plans for change in plan.unsupported}
-        # The ledger refuses what no server of adapters loads, whatever the backend.
-        refused.discard("output.serve")
-        silent, declared = sorted(refused - self.refuses), sorted(self.refuses - refused)
+        declared = self.refuses - refused - _ALIKE
+        silent = sorted(refused - self.refuses - _ALIKE)
         assert not silent, f"refused without being declared: {', '.join(silent)}"
-        assert not declared, f"declared, but not refused: {', '.join(declared)}"
+        assert not declared, f"declared, but not refused: {', '.join(sorted(declared))}"
 
     def test_all_refused_fields_are_named_in_one_error(self) -> None:
         for spec in self.full_specs():
@@ -103,6 +104,10 @@ class PlanningChecks(Setting):
         foreign = spec.model_copy(update={"extra": {f"not-{name}": {"contract_probe": 1}}})
         assert "contract_probe" in json.dumps(self.planned(own).request)
         assert self.planned(foreign) == self.planned(spec)
+
+
+_ALIKE = frozenset({"output.serve", "training.replay"})
+"""Refused on every backend alike: what no server of adapters loads, and replay among pairs."""
 
 
 class _Newer(FineTune):
@@ -150,13 +155,14 @@ def _wishes(spec: FineTune) -> Iterator[str]:
         if group not in HELD and isinstance(values, dict):
             names = cast("dict[str, Any]", values)
             fields = [f"{group}.{name}" for name in names if name != "type"]
-            yield from (field for field in fields if not _is_required(spec, field))
+            yield from (f for f in fields if f not in HELD and not _is_required(spec, f))
 
 
 def _is_required(spec: FineTune, field: str) -> bool:
     """Say whether a spec cannot be without a field."""
     group, _, name = field.partition(".")
-    known = type(getattr(spec, group)).model_fields
+    part: BaseModel = getattr(spec, group)
+    known = type(part).model_fields
     return name in known and known[name].is_required()
 
 

@@ -33,6 +33,7 @@ class TestFireworks(OnLoopback):
         {
             # All of them, since every field of a method that is not there is refused.
             *fields("method"),
+            "training.early_stopping",
             *("objective.type", "objective.beta", "objective.gamma", "objective.train_on"),
             *("objective.length_normalized", "objective.sft_weight"),
             *("objective.loss", "objective.label_smoothing"),

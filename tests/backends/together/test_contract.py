@@ -37,6 +37,7 @@ class TestTogether(OnLoopback):
         {
             # All of them, since every field of a method that is not there is refused.
             *fields("method"),
+            "training.early_stopping",
             *("objective.type", "objective.beta", "training.max_steps"),
             *("objective.loss", "objective.label_smoothing", "objective.sft_weight"),
             *("objective.desirable_weight", "objective.undesirable_weight"),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.local.fast.tiny import passes
-from tunekit.backends.local.fast import compiled
+from tunekit.backends.local.fast import compiled, formulas, operations
 from tunekit.backends.local.fast.blocks import Segment, cut
 from tunekit.backends.local.fast.compiled import Uncompiled, library
 from tunekit.backends.local.fast.operations import Angles, Heads, Norm
@@ -165,6 +165,33 @@ def test_scores(seed: int, dtype: torch.dtype, rows: int, words: int) -> None:
         run.score(kept, targets, keep=False)
         assert torch.equal(kept, logits)
     for found, expected in zip(*reversed(results), strict=True):
+        close(found, expected)
+
+
+@pytest.mark.long
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's compiler uses what Python has renamed
+def test_what_torch_compiles_computes_the_same() -> None:
+    run = operations.compiled(torch.device("cpu"), torch.float32)
+    assert run._norm is not formulas.norm  # it was compiled, and has passed its trial
+    draw = Numbers(1, torch.float32)
+    norm, heads, tokens = draw.norm(48), Heads(2, 3, 6), 17
+    x, both = draw(tokens, 48), draw(tokens, 96)
+    turn = torch.rand(tokens, 3, generator=draw.generator)
+    angles, joint = Angles(turn.cos(), turn.sin()), draw(tokens, 60)
+    for found, expected in zip(
+        *(
+            (
+                *each.norm(x, None, norm, 2)[::2],
+                each.norm_backward(x, x, norm, x[:, 0].abs(), None),
+                each.gated(both, 48, 0, tanh=True),
+                *each.split(joint, heads, angles),
+                each.score(both.clone(), torch.arange(tokens), keep=True).log_probs,
+            )
+            for each in (run, passes("torch"))
+        ),
+        strict=True,
+    ):
         close(found, expected)
 
 

@@ -172,7 +172,7 @@ def worst(found: Found, expected: Found) -> float:
     """
     assert found.gradients.keys() == expected.gradients.keys()
     norms = {name: float(gradient.norm()) for name, gradient in expected.gradients.items()}
-    floor = 1e-3 * max(1.0, *norms.values())
+    floor = 1e-2 * max(1.0, *norms.values())
     return max(
         float((found.gradients[name] - gradient).norm()) / max(norms[name], floor)
         for name, gradient in expected.gradients.items()

@@ -44,6 +44,8 @@ class PeftTypeConfig(BaseModel):
     """A part of each layer, and the value that all its numbers have until it is trained."""
     merges: ClassVar[bool] = True
     """Whether PEFT can fold it into the base."""
+    goes_on: ClassVar[bool] = True
+    """Whether all that is needed to train it further is saved."""
 
     task_type: Literal["CAUSAL_LM", "SEQ_CLS"] | None = None
     base_model_name_or_path: str | None = None
@@ -56,11 +58,6 @@ class PeftTypeConfig(BaseModel):
     def method(self) -> str:
         """The method's name in a paper."""
         return self.name
-
-    @property
-    def heads(self) -> tuple[str, ...]:
-        """Name the layers that PEFT trains whole without a word in the config."""
-        return ()
 
     @property
     def rank(self) -> int | None:

@@ -23,11 +23,6 @@ class _Soft(PeftTypeConfig):
     num_attention_heads: Count | None = None
     num_layers: Count | None = None
 
-    @property
-    def heads(self) -> tuple[str, ...]:
-        """Name the head of a model of scores."""
-        return ("classifier", "score") if self.task_type == "SEQ_CLS" else ()
-
     def dimensions(self, module: str) -> Mapping[str, int]:
         """Give the number of virtual tokens."""
         return {"tokens": self.num_virtual_tokens}
@@ -64,6 +59,7 @@ class PromptEncoderConfig(_Soft):
 
     name: ClassVar[str] = "P-tuning"
     config: ClassVar[str] = "PromptEncoderConfig"
+    goes_on: ClassVar[bool] = False
 
     peft_type: Literal["P_TUNING"]
     encoder_reparameterization_type: Literal["MLP", "LSTM"] = "MLP"

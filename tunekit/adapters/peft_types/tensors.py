@@ -67,8 +67,8 @@ def _place(name: str, config: PeftTypeConfig) -> tuple[str, str] | None:
 
 def _is_saved(name: str, config: PeftTypeConfig) -> bool:
     """Say whether a tensor is one of the whole layers that the config declares."""
-    saved = config.modules_to_save or config.heads
-    return name.startswith("base_model.") and any(part in saved for part in name.split("."))
+    saved = config.modules_to_save or ()
+    return name.startswith(_PREFIX) and any(part in saved for part in name.split("."))
 
 
 def _require_layer(
@@ -78,8 +78,8 @@ def _require_layer(
     known = dict(config.dimensions(module))
     for group in config.groups:
         every = {part for tensors in group for part in tensors}
-        there = parts.keys() & every
-        fitting = [tensors for tensors in group if tensors.keys() == there]
+        there = set(parts) & every
+        fitting = [tensors for tensors in group if set(tensors) == there]
         if not fitting:
             raise AdapterError(f"{file}: {module}: {_missing(group, there)} is missing or extra")
         found = [sizes for shapes in fitting if (sizes := _agree(parts, shapes, known)) is not None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -96,19 +97,18 @@ def _learning(model: Any) -> dict[str, Any]:
 
 
 def _save(model: Any, file: Path) -> None:
-    from safetensors.torch import save_file
-
+    library: Any = import_module("safetensors.torch")
     part = file.with_suffix(".part")
     weights = {name: weight.detach().contiguous() for name, weight in _learning(model).items()}
-    save_file(weights, part)
+    library.save_file(weights, part)
     part.replace(file)
 
 
 def _load(model: Any, file: Path) -> None:
     import torch
-    from safetensors.torch import load_file
 
-    weights = load_file(file)
+    library: Any = import_module("safetensors.torch")
+    weights: dict[str, Any] = library.load_file(file)
     with torch.no_grad():
         for name, weight in _learning(model).items():
             weight.copy_(weights[name])

@@ -10,7 +10,7 @@ from typing import Any
 from tunekit.backends.local import sizes
 from tunekit.backends.local.aimed import Aimed, has_reference, imitated
 from tunekit.backends.local.rows import pairs
-from tunekit.data.mask import Pair, Prompt, Tokens, prompt
+from tunekit.data.mask import IGNORED, Pair, Prompt, Tokens, prompt
 from tunekit.data.render import read
 from tunekit.data.rows import Row
 from tunekit.data.tokens import Asked
@@ -34,6 +34,8 @@ class HeldOut:
     tokenizer: Any
     aimed: Aimed
     clusters: Clusters
+    places: Sequence[int]
+    """Of each prompt, the row that holds it with its answer; -1 for none."""
 
     @classmethod
     def read(cls, request: dict[str, Any], tokenizer: Any) -> HeldOut | None:
@@ -56,6 +58,7 @@ class HeldOut:
             tokenizer=tokenizer,
             aimed=Aimed.read(rows, request, tokenizer),
             clusters=_clusters(rows, tokens, asked, preferences),
+            places=_places(prompts, asked, tokens),
         )
 
     @property
@@ -68,15 +71,44 @@ class HeldOut:
         """The answers that the rows hold."""
         return [item.reference for item in self.prompts]
 
+    def _begun(self, number: int, scored: Sequence[Scored]) -> list[int]:
+        """Give the tokens of a reference that the model would write too, from its first on."""
+        place = self.places[number]
+        if place < 0 or not scored[place].right:
+            return []
+        row, start = self.tokens[place], len(self.prompts[number].input_ids)
+        labels = [n for n, label in enumerate(row.labels) if label != IGNORED and n > 0]
+        right = dict(zip(labels, scored[place].right, strict=True))
+        end = start
+        while right.get(end):
+            end += 1
+        return row.input_ids[start:end]
+
     def measure(self, model: Any) -> tuple[Measurement, list[Scored]]:
         """Measure the model as it is at this moment; gives its scores row by row as well."""
         with undisturbed(model):
             found = score(model, self.tokens)
-            said = answers(model, self.tokenizer, self.prompts, length=self.max_new_tokens)
+            said = answers(
+                model,
+                self.tokenizer,
+                self.prompts,
+                length=self.max_new_tokens,
+                known=[self._begun(n, found) for n in range(len(self.prompts))],
+            )
         more: dict[str, Any] = {"aims": self.aimed.measure(model, self.tokenizer)}
         if self.pairs:
             more["pairs"] = (scores if self.aimed.scores else measure_pairs)(model, self.pairs)
         return measurement(found, said).model_copy(update=more), found
+
+
+def _places(prompts: Sequence[Prompt], asked: Sequence[Row], tokens: Sequence[Tokens]) -> list[int]:
+    """Give the row that holds each prompt with its answer; -1 where no row begins with it."""
+    by_line = {row.where.line: n for n, row in enumerate(tokens) if row.where}
+    found = [by_line.get(row.where.line, -1) for row in asked]
+    return [
+        n if n >= 0 and tokens[n].input_ids[: len(item.input_ids)] == item.input_ids else -1
+        for n, item in zip(found, prompts, strict=True)
+    ]
 
 
 def _clusters(

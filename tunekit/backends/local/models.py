@@ -44,8 +44,8 @@ def load(request: dict[str, Any]) -> tuple[Any, Any]:
 def fit(request: dict[str, Any], model: Any) -> Iterator[str]:
     """Lower max_length to what the model takes; say so."""
     most = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if most is not None:
-        most -= (request["peft"] or {}).get("num_virtual_tokens", 0)
+    peft: dict[str, Any] = request["peft"] or {}
+    most = None if most is None else int(most) - int(peft.get("num_virtual_tokens", 0))
     asked = request["data"]["max_length"]
     if most is not None and asked > most:
         request["data"]["max_length"] = most

@@ -115,7 +115,7 @@ def _foresight(
         method=spec.method,
         dtype=use.value("training.dtype"),
         tokens=rows * (length if packing else min(length, arguments.longest(spec, data))),
-        rank=int((request["peft"] or {}).get("r") or 0),
+        rank=_rank(request["peft"] or {}),
         checkpointing=bool(trainer["gradient_checkpointing"]),
         rows=rows,
         joined=bool(trainer.get("padding_free")),
@@ -130,6 +130,11 @@ def _foresight(
     count = replace(machine, devices=request["devices"])
     fast = request["engine"] == "unsloth"
     return foresee(Workload(size, step, batch, float(passes), fast=fast), data, count)
+
+
+def _rank(peft: dict[str, Any]) -> int:
+    """Give the rank as memory and time depend on it; AdaLoRA has one that is aimed at."""
+    return int(peft.get("target_r") or peft.get("r") or 0)
 
 
 def _unsloth(use: Ledger, spec: FineTune, device: str) -> None:

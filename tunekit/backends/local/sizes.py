@@ -11,7 +11,7 @@ _BACKWARD = 1.8
 """A trained token costs so many times what one that is only read does, where the base is frozen."""
 _SHARE = 0.05
 """Of the cost of training, for each of what was forgotten and what was learnt by heart."""
-_GENERAL = 320
+_GENERAL = 280
 """Tokens that one general passage and one prompt cost: read by both models, written by one."""
 _CHECKPOINTS = 5
 _LEAST, _MOST_GENERAL, _MOST_PROBED = 16, 64, 50

@@ -91,8 +91,9 @@ def _init(use: Ledger, spec: FineTune, method: LoRA | QLoRA) -> None:
         return
     if isinstance(method, LoRA) and init == "loftq":
         use.refuse_value("method.init", init, _LOFTQ)
-    elif isinstance(method, QLoRA) and method.quantization != "nf4":
-        use.refuse_value("method.init", init, "PEFT's LoftQ knows nf4 only")
+    elif isinstance(method, QLoRA) and method.quantization == "int8":
+        reason = "LoftQ makes up for rounding to 4 bits; take quantization: nf4, or another init"
+        use.refuse_value("method.init", init, reason)
     elif asks_reference(spec):
         use.refuse_value("method.init", init, _REWRITES)
     elif method.use_dora:
@@ -108,7 +109,7 @@ def _init(use: Ledger, spec: FineTune, method: LoRA | QLoRA) -> None:
                 field="method.init",
                 outcome="adapted",
                 asked=init,
-                used=f"saved with rank 2 x {use.value('method.rank')}",
+                used=f"saved as a LoRA of rank {2 * int(use.value('method.rank'))}",
                 reason="what the adapter began with is taken off again in as many ranks, so that "
                 "the result is a LoRA for the untouched base",
             )

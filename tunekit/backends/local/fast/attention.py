@@ -1,4 +1,4 @@
-"""Causal attention over a stream, and its gradient.
+"""Causal attention over a stream, and its gradient, as batched products of blocks.
 
 Queries are [groups, tokens x share, width], keys and values [groups, tokens, width]: the heads of
 one group stand below each other, so keys are not repeated, and a block is a few batched products.
@@ -7,73 +7,99 @@ one group stand below each other, so keys are not repeated, and a block is a few
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from tunekit.backends.local.fast.blocks import Block
 from tunekit.backends.local.fast.operations import Heads, Operations
+from tunekit.backends.local.fast.stream import Stream
 
 Split = tuple[Tensor, Tensor, Tensor]
+"""Queries, keys and values, or their gradients."""
 
 
-def forward(
-    split: Split,
-    blocks: Sequence[Block],
-    heads: Heads,
-    scale: float,
-    *,
-    run: Operations,
-    out: Tensor,
-) -> list[Tensor]:
-    """Write the heads' outputs into the first columns of `out`; give each block's log sums."""
-    query, key, value = split
-    totals: list[Tensor] = []
-    for block in blocks:
-        q = query[:, block.start * heads.share : block.stop * heads.share]
-        scores = torch.bmm(q, _gather(key, block).transpose(1, 2))
-        totals.append(run.softmax(scores, block, scale))
-        heads_out = torch.bmm(scores, _gather(value, block))
-        by_token = out[block.start : block.stop, : heads.queries].view(
-            -1, heads.groups, heads.share * heads.width
-        )
-        by_token.copy_(_by_group(heads_out, heads).transpose(0, 1))
-    return totals
+@dataclass(frozen=True)
+class Reach:
+    """What a layer's attention is like."""
+
+    heads: Heads
+    scale: float
+    """Of scores."""
+    window: int | None
+    """Tokens that a token sees, itself included; None: all before it."""
 
 
-def backward(
-    split: Split,
-    totals: Sequence[Tensor],
-    blocks: Sequence[Block],
-    heads: Heads,
-    scale: float,
-    *,
-    run: Operations,
-    d_out: Tensor,
-) -> Split:
-    """Give the gradients of queries, keys and values; the scores are computed again."""
-    query, key, value = split
-    d_query = torch.empty_like(query)
-    d_key, d_value = _Sums(key), _Sums(value)
-    for block, total in zip(blocks, totals, strict=True):
-        rows = slice(block.start * heads.share, block.stop * heads.share)
-        q, k, v = query[:, rows], _gather(key, block), _gather(value, block)
-        by_token = d_out[block.start : block.stop, : heads.queries].view(
-            -1, heads.groups, heads.share * heads.width
-        )
-        d_heads = by_token.transpose(0, 1).reshape(heads.groups, -1, heads.width)
-        scores = torch.bmm(q, k.transpose(1, 2))
-        d_scores = torch.bmm(d_heads, v.transpose(1, 2))
-        run.softmax_backward(scores, d_scores, block, scale, total)
-        d_query[:, rows] = torch.bmm(d_scores, k)
-        d_key.add(torch.bmm(d_scores.transpose(1, 2), q), block)
-        d_value.add(torch.bmm(scores.transpose(1, 2), d_heads), block)
-    return d_query, d_key.whole(), d_value.whole()
+class Attention(Protocol):
+    """A way to compute attention."""
+
+    shares: bool
+    """Whether a stream may hold what rows begin with alike only once."""
+
+    def forward(self, split: Split, stream: Stream, reach: Reach, out: Tensor) -> Any:
+        """Write the heads' outputs into the first columns of `out`; give what `backward` needs."""
+        ...
+
+    def backward(
+        self, split: Split, kept: Any, stream: Stream, reach: Reach, d_out: Tensor
+    ) -> Split:
+        """Give the gradients of queries, keys and values."""
+        ...
 
 
-def _by_group(heads_out: Tensor, heads: Heads) -> Tensor:
-    """See [groups, tokens x share, width] as [groups, tokens, share x width]."""
-    return heads_out.view(heads.groups, -1, heads.share * heads.width)
+class Blocked:
+    """Attention as products of blocks; the backward pass computes the scores again."""
+
+    shares = True
+
+    def __init__(self, run: Operations) -> None:
+        self._run = run
+
+    def forward(self, split: Split, stream: Stream, reach: Reach, out: Tensor) -> list[Tensor]:
+        """Keep the logarithm of each row's sum."""
+        query, key, value = split
+        heads, totals = reach.heads, list[Tensor]()
+        for block in stream.blocks(reach.window):
+            q = query[:, block.start * heads.share : block.stop * heads.share]
+            scores = torch.bmm(q, _gather(key, block).transpose(1, 2))
+            totals.append(self._run.softmax(scores, block, reach.scale))
+            found = torch.bmm(scores, _gather(value, block))
+            found = found.view(heads.groups, -1, heads.share * heads.width)
+            _by_token(out, block, heads).copy_(found.transpose(0, 1))
+        return totals
+
+    def backward(
+        self,
+        split: Split,
+        kept: Sequence[Tensor],
+        stream: Stream,
+        reach: Reach,
+        d_out: Tensor,
+    ) -> Split:
+        """Go through the blocks again."""
+        query, key, value = split
+        heads, d_query = reach.heads, torch.empty_like(query)
+        d_key, d_value = _Sums(key), _Sums(value)
+        for block, total in zip(stream.blocks(reach.window), kept, strict=True):
+            rows = slice(block.start * heads.share, block.stop * heads.share)
+            q, k, v = query[:, rows], _gather(key, block), _gather(value, block)
+            d_heads = _by_token(d_out, block, heads).transpose(0, 1)
+            d_heads = d_heads.reshape(heads.groups, -1, heads.width)
+            scores = torch.bmm(q, k.transpose(1, 2))
+            d_scores = torch.bmm(d_heads, v.transpose(1, 2))
+            self._run.softmax_backward(scores, d_scores, block, reach.scale, total)
+            d_query[:, rows] = torch.bmm(d_scores, k)
+            d_key.add(torch.bmm(d_scores.transpose(1, 2), q), block)
+            d_value.add(torch.bmm(scores.transpose(1, 2), d_heads), block)
+        return d_query, d_key.whole(), d_value.whole()
+
+
+def _by_token(wide: Tensor, block: Block, heads: Heads) -> Tensor:
+    """See a block's heads as [tokens, groups, share x width]."""
+    rows = wide[block.start : block.stop, : heads.queries]
+    return rows.view(-1, heads.groups, heads.share * heads.width)
 
 
 def _gather(each: Tensor, block: Block) -> Tensor:

@@ -8,13 +8,13 @@ the output of attention; the rest is computed again.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-import torch
 from torch import Tensor
 
-from tunekit.backends.local.fast import attention
+from tunekit.backends.local.fast.attention import Attention, Reach
 from tunekit.backends.local.fast.linear import Gradients, Masks, Projection
-from tunekit.backends.local.fast.operations import Angles, Heads, Norm, Operations
+from tunekit.backends.local.fast.operations import Angles, Norm, Operations
 from tunekit.backends.local.fast.stream import Stream
 
 GROUPS = ("qkv", "o", "gate_up", "down")
@@ -29,6 +29,7 @@ class Pass:
     angles: dict[str, Angles | None]
     """By the layers' kind of rotation."""
     run: Operations
+    attention: Attention
     adapted: bool = True
     masks: Masks | None = None
 
@@ -42,7 +43,8 @@ class Kept:
     qkv_low: Tensor
     joint: Tensor
     attended: Tensor
-    totals: list[Tensor]
+    attention: Any
+    """What attention needs for its gradient."""
     middle: Tensor
     middle_scale: Tensor
     gate_up_low: Tensor
@@ -63,11 +65,8 @@ class Decoder:
     down: Projection
     before_attention: Norm
     before_mlp: Norm
-    heads: Heads
-    scale: float
-    """Of scores."""
+    reach: Reach
     rotation: str
-    window: int | None
     tanh: bool
     """The MLP's gate is GELU by tanh, not SiLU."""
     after_attention: Norm | None = None
@@ -89,15 +88,9 @@ class Decoder:
         x, y, x_scale = run.norm(x, delta, self.before_attention, self.qkv.extra)
         joint = self.qkv.forward(y, adapted=adapted, room=self.qkv.extra, masks=masks)
         qkv_low = y[:, self.qkv.inputs :].clone()
-        attended = x.new_empty(x.shape[0], self.heads.queries + self.o.extra)
-        totals = attention.forward(
-            run.split(joint, self.heads, this.angles[self.rotation]),
-            this.stream.blocks(self.window),
-            self.heads,
-            self.scale,
-            run=run,
-            out=attended,
-        )
+        attended = x.new_empty(x.shape[0], self.reach.heads.queries + self.o.extra)
+        split = run.split(joint, self.reach.heads, this.angles[self.rotation])
+        attention = this.attention.forward(split, this.stream, self.reach, attended)
         out = self.o.forward(attended, adapted=adapted, room=0, masks=masks)
         out, attention_out = _after(run, out, self.after_attention)
         middle, y, middle_scale = run.norm(x, out, self.before_mlp, self.gate_up.extra)
@@ -108,8 +101,8 @@ class Decoder:
         down_low = active[:, self.down.inputs :].clone()
         out, mlp_out = _after(run, out, self.after_mlp)
         kept = Kept(
-            x, x_scale, qkv_low, joint, attended, totals, middle, middle_scale, gate_up_low, both,
-            down_low, attention_out, mlp_out,
+            x, x_scale, qkv_low, joint, attended, attention, middle, middle_scale, gate_up_low,
+            both, down_low, attention_out, mlp_out,
         )  # fmt: skip
         return middle, out, kept
 
@@ -156,12 +149,12 @@ class Decoder:
         self.o.gradients(into, kept.attended, low, dy, masks=masks)
         if d_attended is None:
             return False
-        angles, blocks = this.angles[self.rotation], this.stream.blocks(self.window)
-        split = run.split(kept.joint, self.heads, angles)
-        gradients = attention.backward(
-            split, kept.totals, blocks, self.heads, self.scale, run=run, d_out=d_attended
+        heads, angles = self.reach.heads, this.angles[self.rotation]
+        split = run.split(kept.joint, heads, angles)
+        gradients = this.attention.backward(
+            split, kept.attention, this.stream, self.reach, d_attended
         )
-        run.join(kept.joint, gradients, self.heads, angles)
+        run.join(kept.joint, gradients, heads, angles)
         norm = (self.before_attention, kept.x_scale)
         dx = self.qkv.backward(kept.joint, onward=lowest != "qkv", masks=masks)
         self.qkv.gradients(into, kept.x, kept.qkv_low, kept.joint, norm=norm, masks=masks)
@@ -195,8 +188,3 @@ def _before(
     dy = out.new_empty(out.shape[0], out.shape[1] + extra)
     dy[:, : out.shape[1]] = run.norm_backward(d[:, : out.shape[1]], out, norm, scale, None)
     return dy
-
-
-def detached(x: Tensor, delta: Tensor | None) -> Tensor:
-    """Make the sum."""
-    return x if delta is None else torch.add(x, delta)

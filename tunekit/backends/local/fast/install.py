@@ -7,7 +7,9 @@ call, of an evaluation or a generation, goes where it went before.
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import platform
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -15,12 +17,14 @@ import torch
 from torch import Tensor
 from trl.trainer.utils import FusedCausalLMOutput
 
+from tunekit.backends.local.fast.attention import Attention
 from tunekit.backends.local.fast.compiled import Uncompiled
+from tunekit.backends.local.fast.fused import Fused
 from tunekit.backends.local.fast.memory import Memory
 from tunekit.backends.local.fast.modules import ADAPTER, is_adapted
 from tunekit.backends.local.fast.native import Native
 from tunekit.backends.local.fast.network import Network
-from tunekit.backends.local.fast.operations import Operations, Scores
+from tunekit.backends.local.fast.operations import Operations, Scores, compiled
 from tunekit.backends.local.fast.reading import read
 from tunekit.backends.local.fast.stream import IGNORED, Row, join
 from tunekit.backends.local.fast.unsuited import Unsuited
@@ -46,7 +50,7 @@ def install(trainer: Any, request: dict[str, Any]) -> Iterator[str]:
     try:
         _check(request, model)
         run, notes = _operations(model)
-        network = read(model, run, recompute=recompute)
+        network = read(model, run, recompute=recompute, attention=_attention(model))
     except Unsuited as why:
         if wanted == "fast":
             raise SpecError(
@@ -56,6 +60,7 @@ def install(trainer: Any, request: dict[str, Any]) -> Iterator[str]:
         yield f"kernels: reference, since {why}"
         return
     answer(model, network)
+    _give_back()
     yield f"kernels: fast{notes}"
 
 
@@ -102,14 +107,22 @@ class _Answers:
             scores = self._scores(batch, labels.device)
         return _output(scores, mask)
 
+    @property
+    def _shares(self) -> bool:
+        """Whether rows may share what they begin with: a window would reach into it."""
+        windows = (layer.reach.window for layer in self.network.layers)
+        return self.network.attention.shares and not any(windows)
+
     def _scores(self, batch: list[Row], device: torch.device) -> Scores:
         if not self.layer.disable_adapters:
             training = bool(self.base.training)
-            stream = join(batch, share=not (training and self.network.drops), device=device)
+            # A dropout would fall on the same places of all rows that begin alike.
+            share = self._shares and not (training and self.network.drops)
+            stream = join(batch, share=share, device=device)
             return self.network.log_probs(stream, training=training)
 
         def compute() -> Tensor:
-            stream = join(batch, share=True, device=device)
+            stream = join(batch, share=self._shares, device=device)
             return self.network.log_probs(stream, adapted=False).log_probs
 
         return Scores(self.reference.get(batch, compute))
@@ -155,6 +168,12 @@ def _spread(values: Tensor, mask: Tensor) -> Tensor:
     )
 
 
+def _give_back() -> None:
+    """Return to the system where the weights lay before; glibc keeps what other threads freed."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def _check(request: dict[str, Any], model: Any) -> None:
     objective: str = request["objective"]
     peft: dict[str, Any] = request["peft"] or {}
@@ -164,13 +183,19 @@ def _check(request: dict[str, Any], model: Any) -> None:
         raise Unsuited("only LoRA and its like are trained by fast kernels")
 
 
+def _attention(model: Any) -> Attention | None:
+    """Choose who computes attention: torch's kernels on a GPU, blocks of products elsewhere."""
+    weight = model.get_input_embeddings().weight
+    return Fused(weight.device, weight.dtype) if weight.device.type == "cuda" else None
+
+
 def _operations(model: Any) -> tuple[Operations, str]:
     """Choose what runs between the products; say what is missing."""
     weight = model.get_input_embeddings().weight
-    if weight.device.type != "cpu":
-        return Operations(), ""
     if weight.dtype not in (torch.float32, torch.bfloat16):
         raise Unsuited(f"the weights are {weight.dtype}")
+    if weight.device.type == "cuda":
+        return compiled(weight.device, weight.dtype), ""
     try:
         return Native(weight.dtype), ""
     except Uncompiled as why:

@@ -36,6 +36,7 @@ class Native(Operations):
     """
 
     def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
         self.dtype = dtype
         loaded = library(bfloat16=dtype is torch.bfloat16)
         self._kernels = {name: getattr(loaded, name) for name in _ARGUMENTS}

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn.functional import embedding
 
+from tunekit.backends.local.fast.attention import Attention
 from tunekit.backends.local.fast.decoder import GROUPS, Decoder, Kept, Pass
 from tunekit.backends.local.fast.head import log_probs
 from tunekit.backends.local.fast.linear import Gradients, Masks, copy_all, multiply_all
@@ -34,6 +35,7 @@ class Network:
     head: Tensor
     rotate: Rotate
     run: Operations
+    attention: Attention
     shelf: Shelf
     recompute: bool = False
     """Keep the input of each layer only, and compute the rest again in the backward pass."""
@@ -64,7 +66,8 @@ class Network:
         masks = None
         if training and adapted and self.drops:
             masks = Masks(int(torch.randint(1 << 31, ()).item()))
-        this = Pass(stream, self.rotate(stream.positions), self.run, adapted, masks)
+        angles = self.rotate(stream.positions)
+        this = Pass(stream, angles, self.run, self.attention, adapted, masks)
         if not adapted:
             with torch.no_grad():
                 return log_probs(self.trunk(this)[0], self.head, stream.targets, self.run)

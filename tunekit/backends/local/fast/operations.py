@@ -7,13 +7,17 @@ there.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import gelu, silu
 
+from tunekit.backends.local.fast import formulas
 from tunekit.backends.local.fast.blocks import Block
+
+_Formula = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -74,62 +78,60 @@ class Scores:
 class Operations:
     """The passes as torch has them, for any device."""
 
+    def __init__(self, *, compiled: bool = False) -> None:
+        """Use the formulas as they are, or compile them."""
+
+        def ready(formula: _Formula) -> Any:
+            return torch.compile(formula, dynamic=True) if compiled else formula
+
+        self._norm, self._norm_gradient = ready(formulas.norm), ready(formulas.norm_gradient)
+        self._gate, self._gate_gradient = ready(formulas.gate), ready(formulas.gate_gradient)
+        self._turn, self._score = ready(formulas.turn), ready(formulas.score)
+
     def norm(
         self, x: Tensor, delta: Tensor | None, norm: Norm, extra: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Give x + delta, its norm with `extra` columns of room, and the scale of each row."""
         total = x if delta is None else x + delta
-        wide = total.float()
-        scale = torch.rsqrt(wide.square().mean(-1) + norm.eps)
-        y = _room(total, total.shape[1], extra)
-        y[:, : total.shape[1]] = wide * scale[:, None] * norm.weight
-        return total, y, scale
+        found, scale = self._norm(total, norm.weight, norm.eps)
+        return total, _with_room(found, total, extra), scale
 
     def norm_backward(
         self, dy: Tensor, x: Tensor, norm: Norm, scale: Tensor, rest: Tensor | None
     ) -> Tensor:
         """Give the gradient of x, added to the first columns of `rest` where there is one."""
-        columns = x.shape[1]
-        weighted, r = dy.float() * norm.weight, scale[:, None]
-        back = (weighted * x.float()).mean(-1, keepdim=True) * r**3
-        dx = r * weighted - back * x.float()
+        dx: Tensor = self._norm_gradient(dy, x, norm.weight, scale)
         if rest is None:
             return dx.to(x.dtype)
-        rest[:, :columns] = rest[:, :columns].float() + dx
+        rest[:, : x.shape[1]] = rest[:, : x.shape[1]].float() + dx
         return rest
 
     def gated(self, both: Tensor, columns: int, extra: int, *, tanh: bool) -> Tensor:
         """Give act(gate) x up of a tensor that holds gate, then up; with room for more columns."""
-        gate, up = both[:, :columns].float(), both[:, columns : 2 * columns].float()
-        out = _room(both, columns, extra)
-        out[:, :columns] = _activate(gate, tanh=tanh) * up
-        return out
+        gate, up = both[:, :columns], both[:, columns : 2 * columns]
+        return _with_room(self._gate(gate, up, tanh=tanh), both, extra)
 
     def gated_backward(self, both: Tensor, d: Tensor, *, tanh: bool) -> None:
         """Turn gate and up into their gradients and `d` into the forward's output, in place."""
         columns = d.shape[1]
-        up = both[:, columns : 2 * columns].float()
-        with torch.enable_grad():
-            gate = both[:, :columns].float().requires_grad_()
-            active = _activate(gate, tanh=tanh)
-        (d_gate,) = torch.autograd.grad(active, gate, d * up)
-        active = active.detach()
-        d_up, out = d * active, active * up
-        both[:, :columns], both[:, columns : 2 * columns] = d_gate, d_up
+        gate, up = both[:, :columns], both[:, columns : 2 * columns]
+        d_gate, d_up, out = self._gate_gradient(d, gate, up, tanh=tanh)
+        gate.copy_(d_gate)
+        up.copy_(d_up)
         d.copy_(out)
 
     def split(
         self, joint: Tensor, heads: Heads, angles: Angles | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Give queries [groups, tokens x share, width], keys and values [groups, tokens, width]."""
-        query, key, value = _parts(joint, heads)
-        query = _turned(_normed(query, heads.query_norm), angles)
-        key = _turned(_normed(key, heads.key_norm), angles)
         tokens = joint.shape[0]
-        query = query.to(joint.dtype).view(tokens, heads.groups, heads.share, heads.width)
+        query, key, value = _parts(joint, heads)
+        query = self._turned(self._normed(query, heads.query_norm), angles).to(joint.dtype)
+        key = self._turned(self._normed(key, heads.key_norm), angles).to(joint.dtype)
+        query = query.view(tokens, heads.groups, heads.share, heads.width)
         return (
             query.transpose(0, 1).reshape(heads.groups, -1, heads.width),
-            key.to(joint.dtype).transpose(0, 1).contiguous(),
+            key.transpose(0, 1).contiguous(),
             value.transpose(0, 1).contiguous(),
         )
 
@@ -145,10 +147,10 @@ class Operations:
         d_query, d_key, d_value = gradients
         d_query = d_query.view(heads.groups, tokens, heads.share, heads.width).transpose(0, 1)
         d_query = d_query.reshape(tokens, -1, heads.width)
+        back = None if angles is None else Angles(angles.cosine, -angles.sine)
         query, key, value = _parts(joint, heads)
-        back = _normed_back(_turned_back(d_query, angles), query, heads.query_norm)
-        query.copy_(back)
-        key.copy_(_normed_back(_turned_back(d_key.transpose(0, 1), angles), key, heads.key_norm))
+        query.copy_(self._normed_back(self._turned(d_query, back), query, heads.query_norm))
+        key.copy_(self._normed_back(self._turned(d_key.transpose(0, 1), back), key, heads.key_norm))
         value.copy_(d_value.transpose(0, 1))
 
     def softmax(self, scores: Tensor, block: Block, scale: float) -> Tensor:
@@ -170,19 +172,28 @@ class Operations:
 
     def score(self, logits: Tensor, targets: Tensor, *, keep: bool) -> Scores:
         """Score the targets; with `keep`, logits become d log p(target) / d logits in place."""
-        wide = logits.float()
-        log_p = torch.log_softmax(wide, -1)
-        p = log_p.exp()
-        found = Scores(
-            log_probs=log_p.gather(-1, targets[:, None]).squeeze(-1),
-            entropy=-(p * log_p).sum(-1),
-            log_sum_sq_probs=torch.logsumexp(2 * log_p, -1),
-            mean_logits=wide.mean(-1),
-            is_top1=(wide.argmax(-1) == targets).float(),
-        )
+        *found, gradient = self._score(logits, targets)
         if keep:
-            one = torch.ones_like(targets, dtype=torch.float32)
-            logits.copy_(p.neg_().scatter_add_(-1, targets[:, None], one[:, None]))
+            logits.copy_(gradient)
+        return Scores(*found)
+
+    def _normed(self, x: Tensor, norm: Norm | None) -> Tensor:
+        if norm is None:
+            return x
+        found: Tensor = self._norm(x, norm.weight, norm.eps)[0]
+        return found
+
+    def _normed_back(self, d: Tensor, x: Tensor, norm: Norm | None) -> Tensor:
+        if norm is None:
+            return d
+        scale = self._norm(x, norm.weight, norm.eps)[1]
+        found: Tensor = self._norm_gradient(d, x, norm.weight, scale)
+        return found
+
+    def _turned(self, x: Tensor, angles: Angles | None) -> Tensor:
+        if angles is None:
+            return x
+        found: Tensor = self._turn(x, angles.cosine, angles.sine)
         return found
 
     @staticmethod
@@ -196,12 +207,30 @@ class Operations:
         return ~seen.repeat_interleave(scores.shape[1] // len(seen), 0)
 
 
-def _room(like: Tensor, columns: int, extra: int) -> Tensor:
-    return like.new_empty(like.shape[0], columns + extra)
+def compiled(device: torch.device, dtype: torch.dtype) -> Operations:
+    """Give the passes compiled by torch, tried out; as they are where that fails."""
+    run = Operations(compiled=True)
+    norm = Norm(torch.ones(32, device=device), 1e-5)
+    angles = Angles(*torch.ones(2, 24, 4, device=device).unbind())
+    x = torch.ones(24, 32, device=device, dtype=dtype)
+    try:
+        total, y, scale = run.norm(x, None, norm, 0)
+        run.norm_backward(y, total, norm, scale, None)
+        for tanh in (False, True):
+            run.gated_backward(x.clone(), run.gated(x, 16, 0, tanh=tanh), tanh=tanh)
+        run.split(x, Heads(1, 2, 8), angles)
+        run.score(x.clone(), torch.zeros(24, dtype=torch.long, device=device), keep=True)
+    except Exception:
+        # What torch.compile raises is a matter of its back ends.
+        return Operations()
+    return run
 
 
-def _activate(gate: Tensor, *, tanh: bool) -> Tensor:
-    return gelu(gate, approximate="tanh") if tanh else silu(gate)
+def _with_room(found: Tensor, like: Tensor, extra: int) -> Tensor:
+    """Round, and leave columns free."""
+    wide = like.new_empty(found.shape[0], found.shape[1] + extra)
+    wide[:, : found.shape[1]] = found
+    return wide
 
 
 def _parts(joint: Tensor, heads: Heads) -> tuple[Tensor, Tensor, Tensor]:
@@ -212,32 +241,3 @@ def _parts(joint: Tensor, heads: Heads) -> tuple[Tensor, Tensor, Tensor]:
         for start, stop in itertools.pairwise(at)
     )
     return query, key, value
-
-
-def _normed(x: Tensor, norm: Norm | None) -> Tensor:
-    wide = x.float()
-    if norm is None:
-        return wide
-    return wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + norm.eps) * norm.weight
-
-
-def _normed_back(d: Tensor, x: Tensor, norm: Norm | None) -> Tensor:
-    if norm is None:
-        return d
-    wide, weighted = x.float(), d * norm.weight
-    r = torch.rsqrt(wide.square().mean(-1, keepdim=True) + norm.eps)
-    return r * weighted - (weighted * wide).mean(-1, keepdim=True) * r**3 * wide
-
-
-def _turned(x: Tensor, angles: Angles | None) -> Tensor:
-    """Turn heads [tokens, heads, width] by the angles, halves against each other."""
-    if angles is None:
-        return x
-    cosine, sine = angles.cosine[:, None], angles.sine[:, None]
-    a, b = x.chunk(2, -1)
-    return torch.cat([a * cosine - b * sine, b * cosine + a * sine], -1)
-
-
-def _turned_back(d: Tensor, angles: Angles | None) -> Tensor:
-    wide = d.float()
-    return _turned(wide, None if angles is None else Angles(angles.cosine, -angles.sine))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, silu
 
 from tunekit.backends.local.fast import modules
+from tunekit.backends.local.fast.attention import Attention, Blocked, Reach
 from tunekit.backends.local.fast.decoder import GROUPS, Decoder
 from tunekit.backends.local.fast.linear import Projection
 from tunekit.backends.local.fast.modules import Linear
@@ -46,7 +47,9 @@ _SHELF = 64_000_000
 """Bytes of unpacked weights that wait for the backward pass."""
 
 
-def read(model: Any, run: Operations, *, recompute: bool) -> Network:
+def read(
+    model: Any, run: Operations, *, recompute: bool, attention: Attention | None = None
+) -> Network:
     """Read a PEFT model.
 
     The weights of its linear layers move into joint matrices, of which the modules get views; the
@@ -72,6 +75,7 @@ def read(model: Any, run: Operations, *, recompute: bool) -> Network:
         head=base.lm_head.weight,
         rotate=_rotate(base.model.rotary_emb, sorted({part.rotation for part in parts})),
         run=run,
+        attention=attention or Blocked(run),
         shelf=shelf,
         recompute=recompute,
     )
@@ -132,10 +136,8 @@ class _Part:
             before_mlp=self._norm(before_mlp),
             after_attention=self._norm("post_attention_layernorm") if sandwiched else None,
             after_mlp=self._norm("post_feedforward_layernorm") if sandwiched else None,
-            heads=self._heads(),
-            scale=float(attention.scaling),
+            reach=Reach(self._heads(), float(attention.scaling), _window(attention)),
             rotation=self.rotation,
-            window=_window(attention),
             tanh=self.tanh,
         )
 

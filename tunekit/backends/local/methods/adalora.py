@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +33,17 @@ class Allocator:
         last = max(self._config.tinit + 1, round(end * steps))
         self._config.tfinal = max(0, steps - last)
         self._last = steps - self._config.tfinal
-        self._ranks: Any = None
+        self._ranks: dict[str, list[bool]] = {}
 
     def step(self, number: int) -> None:
         """Cut what the budget of this step does not hold; gradients are still there."""
         lora: Any = self._model.base_model.model
-        if number >= self._last and self._ranks is None:
+        if number >= self._last and not self._ranks:
             # PEFT cuts for the last time without a look at this step's gradients.
             self._inner.update_ipt(lora)
         if number < self._last:
             self._inner.update_and_allocate(lora, number)
-        elif number == self._last or self._ranks is None:
+        elif not self._ranks:
             _, self._ranks = self._inner.update_and_allocate(lora, number, force_mask=True)
         else:
             self._inner.mask_using_rank_pattern(lora, self._ranks)
@@ -52,7 +53,7 @@ class Allocator:
 
         Where nothing was learnt, every importance is zero, and none would be left.
         """
-        if any(any(mask) for mask in (self._ranks or {}).values()):
+        if any(any(mask) for mask in self._ranks.values()):
             self._config.rank_pattern = {
                 name.replace(".default", ""): mask for name, mask in self._ranks.items()
             }
@@ -60,22 +61,19 @@ class Allocator:
     def save(self, folder: Path) -> None:
         """Keep the averages beside a checkpoint."""
         import torch
-        from safetensors.torch import save_file
 
-        tensors = {
+        tensors: dict[str, Any] = {
             f"{kind}/{name}": tensor.contiguous()
             for kind in _STATE
             for name, tensor in getattr(self._inner, kind).items()
         }
-        for name, mask in (self._ranks or {}).items():
+        for name, mask in self._ranks.items():
             tensors[f"ranks/{name}"] = torch.tensor(mask)
-        save_file(tensors, folder / FILE)
+        _safetensors().save_file(tensors, folder / FILE)
 
     def load(self, folder: Path) -> None:
         """Take the averages of a checkpoint up again."""
-        from safetensors.torch import load_file
-
-        found = load_file(folder / FILE)
+        found: dict[str, Any] = _safetensors().load_file(folder / FILE)
         device = self._model.device
         for kind in _STATE:
             held = {
@@ -84,16 +82,19 @@ class Allocator:
                 if name.startswith(f"{kind}/")
             }
             setattr(self._inner, kind, held)
-        ranks = {
+        self._ranks = {
             name.partition("/")[2]: tensor.tolist()
             for name, tensor in found.items()
             if name.startswith("ranks/")
         }
-        self._ranks = ranks or None
+
+
+def _safetensors() -> Any:
+    return import_module("safetensors.torch")
 
 
 def regulariser(model: Any, weight: float) -> Any:
-    """Give weight x the mean of |P P' - I| over all P and Q (equation 4 of the paper).
+    """Give weight x the mean of |P P' - I| over all P and Q, as PEFT has equation 4 of the paper.
 
     PEFT adds it to the loss that the model computes; TRL computes the loss outside of it.
     """

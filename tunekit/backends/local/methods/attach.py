@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +91,9 @@ class Method(TrainerCallback):  # type: ignore[misc]
         trainer.compute_loss = compute_loss
 
     @contextlib.contextmanager
-    def as_base(self) -> Iterator[None]:
+    def as_base(self) -> Generator[None, None, None]:
         """Be the base inside the block, where the adapter is no identity at the start."""
-        # A model of scores has a new head, and without it no base to compare with.
-        answers = self._peft.get("task_type") != "SEQ_CLS"
-        if answers and (self._kind in SOFT or self._own.get("init") == "loftq"):
+        if self._kind in SOFT or self._own.get("init") == "loftq":
             with self._model.disable_adapter():
                 yield
         else:
@@ -113,9 +112,7 @@ class Method(TrainerCallback):  # type: ignore[misc]
         if self._allocator:
             self._allocator.save(folder)
         if self._kind == "P_TUNING":
-            from safetensors.torch import save_file
-
-            save_file(self._learning(), folder / _WEIGHTS)
+            _safetensors().save_file(self._learning(), folder / _WEIGHTS)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Take up again what was put beside a checkpoint."""
@@ -128,10 +125,9 @@ class Method(TrainerCallback):  # type: ignore[misc]
             self._allocator.load(folder)
         if self._kind == "P_TUNING":
             import torch
-            from safetensors.torch import load_file
 
             with torch.no_grad():
-                for name, tensor in load_file(folder / _WEIGHTS).items():
+                for name, tensor in _safetensors().load_file(folder / _WEIGHTS).items():
                     self._model.get_parameter(name).copy_(tensor)
 
     def save(self, into: Path) -> None:
@@ -153,6 +149,10 @@ class Method(TrainerCallback):  # type: ignore[misc]
         return {name: weight.detach() for name, weight in found if weight.requires_grad}
 
 
+def _safetensors() -> Any:
+    return import_module("safetensors.torch")
+
+
 def of(trainer: Any) -> Method:
     """Give the method of a trainer that `trainers.build` made."""
     found: Method = next(
@@ -163,11 +163,10 @@ def of(trainer: Any) -> Method:
 
 def _loraplus(trainer: Any, ratio: float) -> Any:
     """Give AdamW with a rate of its own for B (arXiv 2402.12354), else as the trainer makes it."""
-    from peft.optimizers import create_loraplus_optimizer
-
+    peft: Any = import_module("peft.optimizers")
     kind, settings = trainer.get_optimizer_cls_and_kwargs(trainer.args, trainer.model)
     rate = settings.pop("lr")
-    return create_loraplus_optimizer(
+    return peft.create_loraplus_optimizer(
         trainer.model,
         kind,
         lr=rate,

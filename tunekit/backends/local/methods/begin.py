@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from itertools import chain, cycle, islice
 from typing import Any
 
@@ -18,14 +19,13 @@ def eva(model: Any, columns: Mapping[str, Sequence[Any]]) -> None:
     Raises:
         SpecError: the rows hold fewer tokens than the adapter has ranks.
     """
-    from peft import initialize_lora_eva_weights
-
+    peft: Any = import_module("peft")
     rows = [row for row in _rows(columns) if len(row) > 1][:ROWS]
     batches = [_batch(rows[n : n + BATCH], model.device) for n in range(0, len(rows), BATCH)]
     training = model.training
     model.eval()
     try:
-        initialize_lora_eva_weights(
+        peft.initialize_lora_eva_weights(
             model, batches, gather_distributed_inputs=False, show_progress_bar=False
         )
     except (RuntimeError, ValueError, IndexError) as error:
@@ -40,14 +40,14 @@ def eva(model: Any, columns: Mapping[str, Sequence[Any]]) -> None:
 def prefix(model: Any, ids: Sequence[int]) -> None:
     """Let a prefix begin as the keys and values that the base computes for tokens."""
     import torch
-    from peft.tuners.cartridge.utils import initialize_kv_prefix_from_past_key_values
 
+    cartridge: Any = import_module("peft.tuners.cartridge.utils")
     wanted = torch.tensor([_exactly(ids, _virtual(model))], device=model.device)
     base, training = model.get_base_model(), model.training
     base.eval()
     with torch.no_grad():
         known = base(input_ids=wanted, use_cache=True).past_key_values
-    initialize_kv_prefix_from_past_key_values(model, past_key_values=known)
+    cartridge.initialize_kv_prefix_from_past_key_values(model, past_key_values=known)
     model.train(training)
 
 

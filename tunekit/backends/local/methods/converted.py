@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,10 @@ def keep(model: Any, folder: Path) -> None:
     Raises:
         SpecError: it does not, as on another machine: its checkpoints fit another base.
     """
-    from safetensors.torch import load_file
-
+    library: Any = import_module("safetensors.torch")
     if folder.exists():
         file = folder / "adapter_model.safetensors"
-        _require_same(load_file(file), _state(model))
+        _require_same(library.load_file(file), _state(model))
         return
     config = model.peft_config["default"]
     before, config.init_lora_weights = config.init_lora_weights, True
@@ -49,9 +49,8 @@ def save(model: Any, into: Path, initial: Path) -> None:
 
 
 def _state(model: Any) -> Any:
-    from peft import get_peft_model_state_dict
-
-    return get_peft_model_state_dict(model)
+    peft: Any = import_module("peft")
+    return peft.get_peft_model_state_dict(model)
 
 
 def _require_same(kept: Any, found: Any) -> None:

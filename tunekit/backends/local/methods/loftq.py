@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from tunekit.adapters import origin
+from tunekit.adapters.header import read_header
 from tunekit.errors import SpecError
 
 _PREFIX = "base_model.model."
@@ -22,8 +24,7 @@ def begin(model: Any, source: str) -> None:
     Raises:
         SpecError: there are no safetensors of the base, or they have other names.
     """
-    import torch
-
+    torch: Any = import_module("torch")
     files = _files(source)
     for name, layer in _layers(model):
         whole = _weight(files, name, source).to(layer.weight.device, torch.float32)
@@ -43,15 +44,13 @@ def _layers(model: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _rounded(layer: Any) -> Any:
-    from bitsandbytes.functional import dequantize_4bit
-
-    return dequantize_4bit(layer.weight.data, layer.weight.quant_state)
+    library: Any = import_module("bitsandbytes.functional")
+    return library.dequantize_4bit(layer.weight.data, layer.weight.quant_state)
 
 
 def _set(weight: Any, values: Any) -> None:
     """Fill a matrix; a small layer has fewer directions than the adapter has ranks."""
-    import torch
-
+    torch: Any = import_module("torch")
     with torch.no_grad():
         weight.zero_()
         weight[: values.shape[0], : values.shape[1]].copy_(values)
@@ -59,13 +58,9 @@ def _set(weight: Any, values: Any) -> None:
 
 def _files(source: str) -> dict[str, Path]:
     """Say which file of the base each tensor is in."""
-    from safetensors import safe_open
-
     folder = origin.find(source)
-    found: dict[str, Path] = {}
-    for file in sorted(folder.glob("model*.safetensors")) if folder else ():
-        with safe_open(file, framework="pt") as content:
-            found.update(dict.fromkeys(content.keys(), file))
+    files = sorted(folder.glob("model*.safetensors")) if folder else ()
+    found = {name: file for file in files for name in read_header(file)}
     if not found:
         raise SpecError(
             f"method.init: loftq reads the weights before rounding, and {source} has no "
@@ -75,10 +70,9 @@ def _files(source: str) -> dict[str, Path]:
 
 
 def _weight(files: dict[str, Path], name: str, source: str) -> Any:
-    from safetensors import safe_open
-
+    library: Any = import_module("safetensors")
     wanted = f"{name}.weight"
     if wanted not in files:
         raise SpecError(f"method.init: loftq finds no {wanted} among the weights of {source}")
-    with safe_open(files[wanted], framework="pt") as content:
+    with library.safe_open(files[wanted], framework="pt") as content:
         return content.get_tensor(wanted)
