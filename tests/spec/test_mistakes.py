@@ -78,8 +78,7 @@ MISTAKES = {
     ),
     "a method without its type": body(
         "method: {rank: 8}\n",
-        "run.yaml:3: method: says no type; "
-        f"write method: {{type: lora, ...}}, one of {METHODS}",
+        f"run.yaml:3: method: says no type; write method: {{type: lora, ...}}, one of {METHODS}",
     ),
     "a rate that explodes": body(
         "training:\n  learning_rate: 1e4\n",

@@ -142,7 +142,12 @@ class Ledger:
 
     def _close_field(self, field: str) -> list[str]:
         """Close a leaf, or every leaf below a group such as `evaluation`."""
-        leaves = [leaf for leaf in self._open if leaf == field or leaf.startswith(field + ".")]
+        group = f"{field}."
+        leaves = (
+            [field]
+            if field in self._open
+            else [leaf for leaf in self._open if leaf.startswith(group)]
+        )
         for leaf in leaves:
             del self._open[leaf]
         return leaves

@@ -174,7 +174,7 @@ class Setting:
     def planned(self, spec: FineTune, backend: Backend | None = None) -> Plan:
         """Plan a spec over the rows of the least one, in the kind that its objective takes."""
         backend = backend or self.make()
-        return backend.plan(spec, models.describe(spec.model), self._profile(spec))
+        return backend.plan(spec, _described(spec.model), self._profile(spec))
 
     def full_specs(self) -> Iterator[FineTune]:
         """Give a full spec for each method and objective."""
@@ -188,6 +188,12 @@ class Setting:
             return profile
         kind = min(spec.objective.row_kinds)
         return profile.model_copy(update={"kind": kind, "format": kind})
+
+
+@functools.cache
+def _described(model: str) -> models.Model:
+    """Describe a model once: a contract plans hundreds of specs of the same one."""
+    return models.describe(model)
 
 
 def _files(folder: Path, train: Any, validation: Any) -> Files:

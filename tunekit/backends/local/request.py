@@ -36,9 +36,7 @@ def build(
     """Account for every field and make the request of the worker."""
     count = devices or machine.devices
     passes = choose(spec, model, asked=kernels, engine=engine.used, machine=machine)
-    picks = resolve(
-        spec, model, data, replace(machine, devices=count), fast=passes.used == "fast"
-    )
+    picks = resolve(spec, model, data, replace(machine, devices=count), fast=passes.used == "fast")
     use = Ledger(spec, picks)
     use.note(engine)
     use.note(passes)
