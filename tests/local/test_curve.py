@@ -109,7 +109,7 @@ def test_no_service_lets_the_base_answer_before_it_trains(tmp_path: Path, backen
         training={"replay": "self", "early_stopping": 1},
     )
     fields = {change.field for change in tk.plan(spec, backend).unsupported}
-    assert {"training.replay.source", "training.early_stopping"} <= fields
+    assert {"training.replay", "training.early_stopping"} <= fields
     mixed = tk.plan(
         tk.FineTune(model=spec.model, data=chats(40), training={"replay": "general"}), backend
     )
@@ -120,7 +120,7 @@ def test_pairs_take_no_chats(tmp_path: Path) -> None:
     pairs = [{"prompt": f"{n}?", "chosen": "yes", "rejected": "no"} for n in range(20)]
     spec = small(tmp_path, data=pairs, objective="dpo", training={"replay": "general"})
     refused = tk.plan(spec, "local").unsupported
-    assert {change.field for change in refused} == {"training.replay.source"}
+    assert {change.field for change in refused} == {"training.replay"}
 
 
 @pytest.mark.parametrize("kind", ["completion", "text"])
