@@ -24,6 +24,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "lora": {"rank": 2},
     "qlora": {"rank": 2},
     "adalora": {"rank": 2},
+    # All linear layers are seconds of a tiny model, and minutes of a small one.
+    "boft": {"target_modules": ["q_proj"]},
     "vera": {"rank": 4},
     "oft": {"block_size": 4},
     "prefix": {"num_virtual_tokens": 3},

@@ -53,9 +53,24 @@ METHODS: list[dict[str, Any]] = [
 ]
 
 
+RARER = ("ia3", "loha", "lokr", "boft", "vera", "full")
+
+
 def named(method: dict[str, Any]) -> str:
     rest = [f"{key}={value}" for key, value in method.items() if key not in ("type", "rank")]
     return "-".join([method["type"], *rest])[:50]
+
+
+def cases(methods: list[dict[str, Any]]) -> list[Any]:
+    """Leave to `make test-all` what is a variant of another case, or seldom used."""
+    seen: set[Any] = set(RARER)
+    found: list[Any] = []
+    for method in methods:
+        kind = (method["type"], "init" in method and method["type"] == "lora")
+        marks = [pytest.mark.long] if method["type"] in seen or kind in seen else []
+        seen.add(kind)
+        found.append(pytest.param(method, marks=marks, id=named(method)))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +120,7 @@ def base_of(room: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(room / "model")
 
 
-@pytest.mark.parametrize("method", METHODS, ids=named)
+@pytest.mark.parametrize("method", cases(METHODS))
 def test_a_method_begins_as_the_base_learns_and_loads_to_what_was_trained(
     room: Path, method: dict[str, Any]
 ) -> None:
@@ -119,6 +134,7 @@ def test_a_method_begins_as_the_base_learns_and_loads_to_what_was_trained(
     assert held_out_loss(run, loaded) == pytest.approx(found.tuned.loss, abs=2e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("quantization", ["nf4", "fp4", "int8"])
 def test_an_adapter_over_a_quantised_base_learns_and_loads(room: Path, quantization: str) -> None:
     method = {"type": "qlora", "rank": 4, "quantization": quantization, "use_rslora": True}
@@ -231,7 +247,7 @@ RESUMED = [
 ]
 
 
-@pytest.mark.parametrize("method", RESUMED, ids=named)
+@pytest.mark.parametrize("method", cases(RESUMED))
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     room: Path, tmp_path: Path, method: dict[str, Any]
 ) -> None:
@@ -278,6 +294,7 @@ def test_what_an_adapter_begins_with_must_be_the_same_after_a_restart(
     assert "begins otherwise than before the restart" in result["reason"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["prefix", "prompt"])
 def test_dpo_of_virtual_tokens_measures_against_the_base_without_them(
     room: Path, method: str

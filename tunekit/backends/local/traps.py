@@ -77,12 +77,13 @@ def asks_reference(spec: FineTune) -> bool:
 
 def warnings(spec: FineTune, request: dict[str, Any]) -> tuple[str, ...]:
     """Say what is allowed and yet worth knowing."""
-    if (request["peft"] or {}).get("peft_type") in SOFT and asks_reference(spec):
+    kind = (request["peft"] or {}).get("peft_type")
+    if kind in SOFT and asks_reference(spec):
         return (
             f"{type(spec.method).__name__} is no identity at the start, so the first loss is not "
             "that of equal models (log 2 in DPO); the reference is the base without virtual tokens",
         )
-    return ()
+    return (_SLOW,) if kind == "BOFT" else ()
 
 
 def _init(use: Ledger, spec: FineTune, method: LoRA | QLoRA) -> None:
@@ -207,6 +208,10 @@ def _soft(use: Ledger, spec: FineTune, request: dict[str, Any]) -> None:
 
 
 _OWN = {"ADALORA": "adalora", "P_TUNING": "ptuning"}
+_SLOW = (
+    "BOFT multiplies square matrices as wide as the inputs of each layer in every step "
+    "(peft/tuners/boft/layer.py), which the estimate of time leaves out; oft is far faster"
+)
 _BUTTERFLY = (
     "PEFT multiplies rotations by a CUDA kernel and leaves out all but the first without it "
     "(peft/tuners/boft/layer.py); take butterfly_factors: 1, or a CUDA device"
