@@ -87,7 +87,9 @@ def test_rows_tokenised_again_list_a_dropped_row_once(tmp_path: Path) -> None:
     wanted = {"max_length": 64, "train_on": "assistant", "drop": ["no-trained-token"]}
 
     for _ in range(2):
-        made = tokenized(path, {"trainer": {}, "data": wanted}, tiny_tokenizer())
+        made = tokenized(
+            path, {"objective": "sft", "trainer": {}, "data": wanted}, tiny_tokenizer()
+        )
         (line,) = (tmp_path / "dropped.jsonl").read_text().splitlines()
         assert json.loads(line)["line"] == 3
         assert len(made.columns["input_ids"]) == 11
@@ -116,20 +118,26 @@ def test_rows_that_weigh_more_than_others_are_refused_unless_the_spec_says_so(
     wanted = {"max_length": 512, "train_on": "assistant"}
 
     with pytest.raises(errors.DataError, match="row-weight") as caught:
-        tokenized(path, {"trainer": {}, "data": wanted}, tiny_tokenizer())
+        tokenized(path, {"objective": "sft", "trainer": {}, "data": wanted}, tiny_tokenizer())
     assert [(issue.line, "0.5" in issue.message) for issue in caught.value.issues] == [(5, True)]
     (told,) = (tmp_path / "issues.jsonl").read_text().splitlines()
     assert json.loads(told)["code"] == "row-weight"
 
     let = tokenized(
         path,
-        {"trainer": {}, "data": {**wanted, "checks": {"row-weight": "warning"}}},
+        {
+            "objective": "sft",
+            "trainer": {},
+            "data": {**wanted, "checks": {"row-weight": "warning"}},
+        },
         tiny_tokenizer(),
     )
     assert len(let.columns["labels"]) == 12
     assert any("row-weight" in note for note in let.notes)
     left = tokenized(
-        path, {"trainer": {}, "data": {**wanted, "drop": ["row-weight"]}}, tiny_tokenizer()
+        path,
+        {"objective": "sft", "trainer": {}, "data": {**wanted, "drop": ["row-weight"]}},
+        tiny_tokenizer(),
     )
     assert len(left.columns["labels"]) == 11
 
@@ -142,7 +150,7 @@ def test_a_key_that_no_template_reads_stands_in_the_log(tmp_path: Path) -> None:
     path = _written(rows, tmp_path / "train.jsonl")
     made = tokenized(
         path,
-        {"trainer": {}, "data": {"max_length": 512, "train_on": "assistant"}},
+        {"objective": "sft", "trainer": {}, "data": {"max_length": 512, "train_on": "assistant"}},
         tiny_tokenizer(),
     )
     assert any("12 of 12 rows" in note and "parallel-tool-calls" in note for note in made.notes)
@@ -159,11 +167,17 @@ def test_a_finding_of_the_labels_can_be_weighed_and_its_rows_left_out(tmp_path: 
     wanted = {"max_length": 60, "train_on": "completion", "checks": {"too-long": "off"}}
 
     with pytest.raises(errors.DataError, match="more like the 3 above"):
-        tokenized(path, {"trainer": {}, "data": wanted}, tiny_tokenizer())
+        tokenized(path, {"objective": "dpo", "trainer": {}, "data": wanted}, tiny_tokenizer())
     left = tokenized(
-        path, {"trainer": {}, "data": {**wanted, "drop": ["identical-when-cut"]}}, tiny_tokenizer()
+        path,
+        {"objective": "dpo", "trainer": {}, "data": {**wanted, "drop": ["identical-when-cut"]}},
+        tiny_tokenizer(),
     )
     assert len(left.columns["chosen_ids"]) == 1
     weighed = {"too-long": "off", "identical-when-cut": "warning"}
-    let = tokenized(path, {"trainer": {}, "data": {**wanted, "checks": weighed}}, tiny_tokenizer())
+    let = tokenized(
+        path,
+        {"objective": "dpo", "trainer": {}, "data": {**wanted, "checks": weighed}},
+        tiny_tokenizer(),
+    )
     assert len(let.columns["chosen_ids"]) == 1201
