@@ -21,7 +21,7 @@ class TestLocal(BackendContract):
     states = {state.value: state for state in JobState} | {"AdapterError": JobState.FAILED}
     refuses = frozenset(
         {
-            *("training.packing", "training.gradient_checkpointing"),
+            *("training.packing", "training.gradient_checkpointing", "training.early_stopping"),
             *("method.use_dora", "method.butterfly_factors"),
             *("objective.length_normalized", "evaluation.generations"),
             *("evaluation.json_schema", "evaluation.judge"),

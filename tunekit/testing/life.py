@@ -14,6 +14,7 @@ METRICS = frozenset(
     {
         *("loss", "learning_rate", "grad_norm", "epoch", "max_steps"),
         *("num_tokens", "mean_token_accuracy", "entropy", "tokens_per_second", "train_loss"),
+        "memory_bytes",
         *(f"rewards/{name}" for name in ("chosen", "rejected", "margins", "accuracies")),
         *(f"{name}/{side}" for name in ("logps", "logits") for side in ("chosen", "rejected")),
     }
