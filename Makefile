@@ -53,7 +53,7 @@ fast:
 .PHONY: docs
 docs: $(VENV)/.dev ## Build the site into site/
 	@echo "== docs"
-	@$(BIN)/mkdocs --quiet build --strict
+	@$(BIN)/mkdocs build --strict 2>&1 | sed '/INFO/d'
 
 .PHONY: generated
 generated: $(VENV)/.dev ## Write again what is generated: schema, matrix, checks, rows of the demo

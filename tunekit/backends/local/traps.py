@@ -77,7 +77,8 @@ def asks_reference(spec: FineTune) -> bool:
 
 def warnings(spec: FineTune, request: dict[str, Any]) -> tuple[str, ...]:
     """Say what is allowed and yet worth knowing."""
-    kind = (request["peft"] or {}).get("peft_type")
+    config: dict[str, Any] = request["peft"] or {}
+    kind = config.get("peft_type")
     if kind in SOFT and asks_reference(spec):
         return (
             f"{type(spec.method).__name__} is no identity at the start, so the first loss is not "
@@ -229,5 +230,5 @@ _LOFTQ = (
 _REWRITES = (
     f"{_REFERENCE} compare with the base, which is the model with its adapter off; with this init "
     "that is another model (DPO's first loss is 0.6942, not log 2, with pissa in TRL 1.16); take "
-    'init: "orthogonal" or "eva", or an objective without a reference, such as simpo'
+    "init: eva, or an objective without a reference, such as simpo"
 )
