@@ -204,6 +204,22 @@ def test_a_checkpoint_takes_the_place_of_the_model() -> None:
     assert used(plan, "model", "adapted") == "ft-12ab:40"
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"validation": None}, "no held-out rows"),
+        ({"data": pairs(), "objective": "dpo"}, "which loss of pairs"),
+        ({"training": {"early_stopping": 3, "checkpoint_steps": 1000}}, "it takes 4 evaluations"),
+    ],
+)
+def test_stopping_early_needs_a_loss_to_watch(fields: dict[str, Any], words: str) -> None:
+    held = pairs(48)[40:] if "objective" in fields else held_out()
+    wanted = {"training": {"early_stopping": 1}, "validation": held, **fields}
+
+    assert words in refused(spec(**wanted))["training.early_stopping"]
+    assert planned(spec(**wanted)).request["early_stopping_enabled"] is False
+
+
 def test_a_start_is_the_checkpoint_and_what_is_not_known_of_it_is_said() -> None:
     plan = planned(spec(start_from="together:ft-12ab:40"))
     native = planned(spec(extra={"together": {"from_checkpoint": "ft-12ab:40"}}))

@@ -125,6 +125,19 @@ STOPPING = (
         "early_stopping_warmup_evals": 1,
     },
 )
+BY_CHECKPOINTS = (
+    spec(validation=held_out(), method=METHOD, training={**TRAINING, "early_stopping": 2}),
+    {
+        **LORA,
+        "train_on_inputs": False,
+        # An evaluation at each of the three checkpoints.
+        "n_evals": 3,
+        "early_stopping_enabled": True,
+        "early_stopping_patience": 2,
+        "early_stopping_min_delta": 0.0,
+        "early_stopping_warmup_evals": 0,
+    },
+)
 CASES = {
     "sft": SFT,
     "linear": LINEAR,
@@ -133,6 +146,7 @@ CASES = {
     "rpo": RPO,
     "simpo": SIMPO,
     "early stop": STOPPING,
+    "early stop by checkpoints": BY_CHECKPOINTS,
 }
 
 

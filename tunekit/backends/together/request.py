@@ -39,7 +39,6 @@ def build(spec: FineTune, model: Model, data: Profile, *, model_name: str | None
         "gradient_accumulation_steps": 1,
         "training_type": training_type(use, spec),
         "training_method": training_method(use, spec, data, warnings),
-        "early_stopping_enabled": False,
         **schedule.settings(use, data),
     }
     length = use.take("training.max_length")
@@ -50,11 +49,6 @@ def build(spec: FineTune, model: Model, data: Profile, *, model_name: str | None
     for field in ("data", "validation", "evaluation", "output", "extra"):
         use.hold(field)
     replay.hold(use, spec, data)
-    use.refuse(
-        "training.early_stopping",
-        "Together counts evaluations, not checkpoints, and may keep another one than the best; "
-        "its own rule: extra: {together: {early_stopping_enabled: true}}",
-    )
     if (start := _start(use)) is not None:
         request["from_checkpoint"] = start
     merge(request, spec.extra.get("together", {}))

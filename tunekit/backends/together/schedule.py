@@ -20,7 +20,9 @@ def settings(use: Ledger, data: Profile) -> dict[str, Any]:
     if use.value("training.max_steps") is not None:
         use.refuse("training.max_steps", "Together counts whole epochs, not steps")
     use.drop("training.max_steps", "no limit is asked for")
+    stopping = _stopping(use, data, steps)
     return {
+        **stopping,
         "n_epochs": epochs,
         "learning_rate": use.take("training.learning_rate"),
         "lr_scheduler": _scheduler(use),
@@ -28,7 +30,7 @@ def settings(use: Ledger, data: Profile) -> dict[str, Any]:
         "weight_decay": use.take("training.weight_decay"),
         "max_grad_norm": use.take("training.max_grad_norm"),
         "random_seed": use.take("training.seed"),
-        "n_evals": _evaluations(use, data, steps),
+        "n_evals": _evaluations(use, data, steps, stops=stopping["early_stopping_enabled"]),
         "n_checkpoints": _checkpoints(use, steps),
     }
 
@@ -69,10 +71,49 @@ def _scheduler(use: Ledger) -> dict[str, Any]:
     return {"lr_scheduler_type": "linear", "lr_scheduler_args": {"min_lr_ratio": 0.0}}
 
 
-def _evaluations(use: Ledger, data: Profile, steps: int) -> int:
+def _stopping(use: Ledger, data: Profile, steps: int) -> dict[str, Any]:
+    """Give the rule to stop by: Together counts evaluations, of which each checkpoint gets one.
+
+    It keeps the best step too, and by itself spares the first evaluation.
+    """
+    off = {"early_stopping_enabled": False}
+    patience: int | None = use.take("training.early_stopping")
+    if patience is None:
+        return off
+    if why := _cannot_stop(use, data, needed=patience + 1, there=_spread(use, steps)):
+        use.refuse_value("training.early_stopping", patience, why)
+        return off
+    return {
+        "early_stopping_enabled": True,
+        "early_stopping_patience": patience,
+        "early_stopping_min_delta": 0.0,
+        "early_stopping_warmup_evals": 0,
+    }
+
+
+def _cannot_stop(use: Ledger, data: Profile, *, needed: int, there: int) -> str:
+    if use.value("objective.type") != "sft":
+        return "Together does not say which loss of pairs it watches"
+    if not data.validation_rows:
+        return "there are no held-out rows to stop by; see validation"
+    if there < needed:
+        return (
+            f"it takes {needed} evaluations, and there are about {there} checkpoints to make one "
+            "at; lower training.checkpoint_steps"
+        )
+    return ""
+
+
+def _spread(use: Ledger, steps: int) -> int:
+    """Count the checkpoints that were asked for."""
+    every: int = use.value("training.checkpoint_steps")
+    return max(1, round(steps / every))
+
+
+def _evaluations(use: Ledger, data: Profile, steps: int, *, stops: bool) -> int:
     if not data.validation_rows:
         return 0
-    count = min(USUAL_EVALUATIONS, steps)
+    count = _spread(use, steps) if stops else min(USUAL_EVALUATIONS, steps)
     use.note(
         Change(
             field="backend.n_evals",
@@ -87,7 +128,6 @@ def _evaluations(use: Ledger, data: Profile, steps: int) -> int:
 
 
 def _checkpoints(use: Ledger, steps: int) -> int:
-    every = use.value("training.checkpoint_steps")
-    count = min(MOST_CHECKPOINTS, max(1, round(steps / every)))
+    count = min(MOST_CHECKPOINTS, _spread(use, steps))
     reason = f"Together counts checkpoints: {count}, spread over about {steps:,} steps"
     return int(use.adapt("training.checkpoint_steps", count, reason))
