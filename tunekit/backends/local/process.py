@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from tunekit.backends.local.job import Job
+from tunekit.backends.local.waiting import spins
 from tunekit.errors import MissingExtra
 from tunekit.files import locked
 
@@ -70,6 +71,7 @@ def _environment(request: dict[str, Any]) -> dict[str, str]:
         # Threads that spin while they wait take the processor from the one they wait for: with
         # anything else running, a matrix product is then up to ten times slower.
         "OMP_WAIT_POLICY": "PASSIVE",
+        "GOMP_SPINCOUNT": str(spins()),
         "TOKENIZERS_PARALLELISM": "true",
         "RAYON_NUM_THREADS": threads,
         "PYTHONUNBUFFERED": "1",

@@ -90,7 +90,7 @@ class Blocked:
             scores = torch.bmm(q, k.transpose(1, 2))
             d_scores = torch.bmm(d_heads, v.transpose(1, 2))
             self._run.softmax_backward(scores, d_scores, block, reach.scale, total)
-            d_query[:, rows] = torch.bmm(d_scores, k)
+            torch.bmm(d_scores, k, out=d_query[:, rows])
             d_key.add(torch.bmm(d_scores.transpose(1, 2), q), block)
             d_value.add(torch.bmm(scores.transpose(1, 2), d_heads), block)
         return d_query, d_key.whole(), d_value.whole()

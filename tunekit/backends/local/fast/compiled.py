@@ -37,7 +37,7 @@ def library(*, bfloat16: bool) -> ctypes.CDLL:
         raise Uncompiled("no C compiler is here (cc, or $CC)")
     flags = [*_FLAGS, *(["-mprefer-vector-width=512"] if platform.machine() == "x86_64" else [])]
     flags += ["-DBFLOAT16"] if bfloat16 else []
-    path = home() / "kernels" / f"{_key(compiler, flags)}.so"
+    path = folder() / f"{_key(compiler, flags)}.so"
     if not path.exists():
         _compile([compiler, *flags], path)
     try:
@@ -46,11 +46,23 @@ def library(*, bfloat16: bool) -> ctypes.CDLL:
         raise Uncompiled(str(error)) from None
 
 
+def folder() -> Path:
+    """Give the place of what was made for this machine."""
+    place = home() / "kernels"
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return place
+
+
 def _key(compiler: str, flags: list[str]) -> str:
     """Name what the result depends on: source, flags, compiler, processor."""
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
-    parts = (SOURCE.read_text(), " ".join(flags), version.stdout, _processor())
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    return machine(SOURCE.read_text(), *flags, version.stdout)
+
+
+def machine(*parts: object) -> str:
+    """Name this processor together with something else."""
+    said = "\0".join(map(str, (*parts, _processor())))
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
 def _processor() -> str:
@@ -64,9 +76,8 @@ def _processor() -> str:
 
 
 def _compile(command: list[str], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = Path(folder)
+    with tempfile.TemporaryDirectory(dir=path.parent) as made:
+        part = Path(made)
         _run([*command, "-c", str(SOURCE), "-o", str(part / "kernels.o")])
         _run([command[0], "-shared", str(part / "kernels.o"), "-o", str(part / "it.so"), "-lm"])
         (part / "it.so").replace(path)

@@ -31,10 +31,11 @@ class _LogProbs(Function):  # type: ignore[misc]
         found: list[Scores] = []
         for start in range(0, hidden.shape[0], tile):
             part = slice(start, start + tile)
-            logits = hidden[part] @ head.t()
+            logits = hidden.new_empty(hidden[part].shape[0], head.shape[0])
+            run.mm(hidden[part], head.t(), logits)
             found.append(run.score(logits, targets[part], keep=keep))
             if gradient is not None:
-                torch.mm(logits, head, out=gradient[part])
+                run.mm(logits, head, gradient[part])
         ctx.gradient = gradient
         names = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1")
         fields = tuple(torch.cat([getattr(part, name) for part in found]) for name in names)

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from tunekit.backends.local.fast.operations import Norm
+from tunekit.backends.local.fast.operations import Norm, Operations
 
 _torch: Any = torch
 ALIGNED = 16
@@ -108,9 +108,15 @@ class Projection:
     """A group of linear layers on one input."""
 
     def __init__(
-        self, base: Base, layers: Sequence[Layer], bias: Tensor | None, *, number: int
+        self,
+        base: Base,
+        layers: Sequence[Layer],
+        bias: Tensor | None,
+        *,
+        number: int,
+        run: Operations,
     ) -> None:
-        self.base, self.bias = base, bias
+        self.base, self.bias, self._run = base, bias, run
         self.inputs, self.outputs = base.inputs, base.outputs
         self.extra = int(base.a.shape[0])
         self.parts = tuple(_parts(layers, number))
@@ -135,10 +141,9 @@ class Projection:
             else:
                 torch.mm(x[:, :k], matrix[n:, :k].t(), out=x[:, k : k + self.extra])
             k += self.extra
-        if self.bias is None:
-            torch.mm(x[:, :k], matrix[:n, :k].t(), out=y[:, :n])
-        else:
-            torch.addmm(self.bias, x[:, :k], matrix[:n, :k].t(), out=y[:, :n])
+        self._run.mm(x[:, :k], matrix[:n, :k].t(), y[:, :n])
+        if self.bias is not None:
+            y[:, :n] += self.bias
         return y
 
     def backward(self, dy: Tensor, *, onward: bool, masks: Masks | None = None) -> Tensor | None:
@@ -149,7 +154,9 @@ class Projection:
         if not onward:
             return None
         if masks is None or not self.drops:
-            return dy[:, : n + extra] @ matrix[:, :k]
+            dx = dy.new_empty(dy.shape[0], k)
+            self._run.mm(dy[:, : n + extra], matrix[:, :k], dx)
+            return dx
         dx = dy[:, :n] @ matrix[:n, :k]
         for part in self.parts:
             lower = dy[:, n : n + extra][:, part.ranks] @ self.base.a[part.ranks]

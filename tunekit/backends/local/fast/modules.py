@@ -68,7 +68,7 @@ def group(
             like=like,
             shelf=shelf,
         )
-    return Projection(base, layers, _bias(modules, like), number=number)
+    return Projection(base, layers, _bias(modules, like), number=number, run=run)
 
 
 def _base(module: Any) -> Any:

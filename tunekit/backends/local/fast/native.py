@@ -9,8 +9,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from tunekit.backends.local.fast.blocks import Block
-from tunekit.backends.local.fast.compiled import library
+from tunekit.backends.local.fast.compiled import folder, library, machine
 from tunekit.backends.local.fast.operations import Angles, Heads, Norm, Operations, Scores
+from tunekit.backends.local.fast.products import Products
 
 _KINDS = {"*": ctypes.c_void_p, "n": ctypes.c_int64, "f": ctypes.c_float, "?": ctypes.c_int}
 _ARGUMENTS = {
@@ -38,11 +39,22 @@ class Native(Operations):
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
         self.dtype = dtype
-        loaded = library(bfloat16=dtype is torch.bfloat16)
+        bfloat16 = dtype is torch.bfloat16
+        loaded = library(bfloat16=bfloat16)
+        threads = torch.get_num_threads()
+        place = folder() / f"products-{machine(torch.__version__, threads)}.json"
+        self._products = Products(place) if bfloat16 and threads > 1 else None
         self._kernels = {name: getattr(loaded, name) for name in _ARGUMENTS}
         for name, kinds in _ARGUMENTS.items():
             self._kernels[name].argtypes = [_KINDS[kind] for kind in kinds]
             self._kernels[name].restype = None
+
+    @override
+    def mm(self, x: Tensor, y: Tensor, out: Tensor) -> None:
+        if self._products is None:
+            torch.mm(x, y, out=out)
+        else:
+            self._products.mm(x, y, out)
 
     @override
     def norm(

@@ -88,6 +88,10 @@ class Operations:
         self._gate, self._gate_gradient = ready(formulas.gate), ready(formulas.gate_gradient)
         self._turn, self._score = ready(formulas.turn), ready(formulas.score)
 
+    def mm(self, x: Tensor, y: Tensor, out: Tensor) -> None:
+        """Write the product of two matrices, the larger ones of a step."""
+        torch.mm(x, y, out=out)
+
     def norm(
         self, x: Tensor, delta: Tensor | None, norm: Norm, extra: int
     ) -> tuple[Tensor, Tensor, Tensor]:
