@@ -19,6 +19,8 @@ from typing import Any
 import tunekit as tk
 from tunekit.home import home
 
+# pandas looks for a package named as a file beside this one.
+sys.path[:] = [place for place in sys.path if place != str(Path(__file__).parent)]
 # Threads that spin while they wait take the processor from each other.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 DATA = Path(__file__).parent.parent / "examples" / "data"

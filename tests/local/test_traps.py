@@ -32,6 +32,20 @@ def refused(plan: tk.Plan) -> dict[str, str]:
     return {change.field: change.reason for change in plan.unsupported}
 
 
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("lora", "SFT with LoRA on"),
+        ("dora", "SFT with LoRA (use_dora) on"),
+        ("lora+", "SFT with LoRA (lr_ratio 16.0) on"),
+        ("pissa", "SFT with LoRA (init pissa) on"),
+        ({"type": "full", "last_layers": 2}, "SFT with Full (last_layers 2) on"),
+    ],
+)
+def test_the_plan_says_what_a_word_means(word: Any, told: str) -> None:
+    assert planned(word).summary.startswith(told)
+
+
 GRPO = {"type": "grpo", "rewards": "json_valid"}
 
 
@@ -40,7 +54,7 @@ GRPO = {"type": "grpo", "rewards": "json_valid"}
 def test_an_init_that_rewrites_the_base_has_no_reference(method: str, objective: Any) -> None:
     reason = refused(planned(method, objective))["method.init"]
     assert "the model with its adapter off" in reason
-    assert 'take init: "orthogonal"' in reason
+    assert "take init: eva" in reason
 
 
 @pytest.mark.parametrize("objective", ["sft", "simpo", "orpo", "cpo", "reward", GRPO])

@@ -186,8 +186,8 @@ def _bounded(rate: Rate, spec: FineTune, model: Model) -> Rate:
     bounded = min(max(rate.value, low), high)
     if bounded == rate.value:
         return rate
-    why = f"is {rate.value:.1e}, kept between {low:g} and {high:g}"
-    return Rate(bounded, f"{rate.reason} {why}", rate.source)
+    why = f"which is {rate.value:.1e}; kept between {low:g} and {high:g}"
+    return Rate(bounded, f"{rate.reason}, {why}", rate.source)
 
 
 def _bounds(spec: FineTune, model: Model) -> tuple[float, float]:

@@ -157,8 +157,24 @@ _LEFT_OPEN = "write a rate, leave it at auto, or find one with backend: local"
 _ORDER = {"unsupported": 0, "adapted": 1, "dropped": 2, "auto": 3}
 
 
+_VARIANTS = ("use_dora", "use_rslora", "lr_ratio", "init", "last_layers")
+"""Options of a method that have names of their own in the field: DoRA, LoRA+, PiSSA."""
+
+
+def _named(method: BaseModel) -> str:
+    """Name a method with the options that make it another one, so that a shorthand is seen."""
+    options = [
+        name if value is True else f"{name} {value}"
+        for name in _VARIANTS
+        if name in type(method).model_fields
+        and (value := getattr(method, name)) != type(method).model_fields[name].default
+    ]
+    name = type(method).__name__
+    return f"{name} ({', '.join(options)})" if options else name
+
+
 def _summary(spec: FineTune, data: Profile | None) -> str:
-    line = f"{type(spec.objective).__name__} with {type(spec.method).__name__}"
+    line = f"{type(spec.objective).__name__} with {_named(spec.method)}"
     if data is None:
         return line
     rows = "row" if data.rows == 1 else "rows"

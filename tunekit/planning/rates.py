@@ -69,7 +69,7 @@ ADAPTER: Mapping[str, Row] = {
 
 @dataclass(frozen=True)
 class Own:
-    """The rate of SFT with a method that is not a LoRA, whatever the size of the model."""
+    """The rate of SFT with a method that is not a LoRA, for any model unless it has a width."""
 
     rate: float
     why: str

@@ -98,7 +98,7 @@ VALUES: dict[str, Any] = {
 
 OF_TYPE: dict[str, dict[str, Any]] = {
     "lora": {"init": "gaussian"},
-    "qlora": {"init": "orthogonal"},
+    "qlora": {"init": "gaussian"},
     "lntuning": {"target_modules": ("input_layernorm",)},
 }
 """Values that fit one member of a union only."""

@@ -58,7 +58,7 @@ class QLoRA(_LoRA):
     integers (LLM.int8, arXiv 2208.07339)."""
     double_quantization: Annotated[bool, Field(validate_default=False)] = True
     """Store the 4-bit scales in 8 bits too: 4.13 bits per weight instead of 4.5. Not for int8."""
-    init: Literal["default", "gaussian", "orthogonal", "eva", "loftq"] = "default"
+    init: Literal["default", "gaussian", "eva", "loftq"] = "default"
     """How A and B begin; see LoRA's `init`. "loftq" (arXiv 2310.08659) begins with what rounding
     the base to nf4 has lost; the adapter is saved without it, as a LoRA of twice the rank."""
 

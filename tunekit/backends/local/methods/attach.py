@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from importlib import import_module
@@ -52,7 +53,8 @@ class Method(TrainerCallback):  # type: ignore[misc]
         if init in CONVERTED:
             if init == "loftq":
                 loftq.begin(self._model, self._source)
-            converted.keep(self._model, self._initial)
+            if os.environ.get("RANK", "0") == "0":
+                converted.keep(self._model, self._initial)
             yield f"{init}: the adapter is saved without what it begins with, at twice the rank"
         elif init == "eva":
             begin.eva(self._model, columns)
