@@ -26,7 +26,9 @@ def models(draw: st.DrawFn) -> dict[str, Any]:
         "num_key_value_heads": groups,
         "num_attention_heads": groups * share,
         "head_dim": 2 * draw(st.integers(1, 8)),
-        # The norm of one or two numbers loses nearly all of them: gradients are mere rounding.
+        # The gradient through a norm of one or two numbers is a difference of two terms that
+        # nearly cancel: what float32 leaves of it depends on the order of operations, and the
+        # compiled pass, which fuses them, then differs by up to 1 % of it.
         "hidden_size": groups * share * draw(st.integers(8, 12)),
         "intermediate_size": draw(st.integers(4, 40)),
         "num_hidden_layers": draw(st.integers(1, 3)),
