@@ -48,7 +48,7 @@ mypy:
 pyright:
 	@$(BIN)/pyright --pythonpath $(BIN)/python
 fast:
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) -m "not slow and not long"
 
 .PHONY: docs
 docs: $(VENV)/.dev ## Build the site into site/

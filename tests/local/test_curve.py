@@ -106,10 +106,10 @@ def test_no_service_lets_the_base_answer_before_it_trains(tmp_path: Path, backen
     spec = tk.FineTune(
         model="Qwen/Qwen3-0.6B",
         data=chats(40),
-        training={"replay": "self", "early_stopping": 1},
+        training={"replay": "self"},
     )
     fields = {change.field for change in tk.plan(spec, backend).unsupported}
-    assert {"training.replay", "training.early_stopping"} <= fields
+    assert "training.replay" in fields
     mixed = tk.plan(
         tk.FineTune(model=spec.model, data=chats(40), training={"replay": "general"}), backend
     )
