@@ -63,9 +63,8 @@ generated: $(VENV)/.dev ## Write again what is generated: schema, matrix, checks
 	@$(BIN)/python docs/make_checks.py
 
 .PHONY: bench
-bench: $(VENV)/.dev ## Measure what a CPU can measure
+bench: $(VENV)/.dev ## Measure what a CPU can measure beside training
 	@$(BIN)/python benchmarks/imports.py
-	@$(BIN)/python benchmarks/local.py
 	@$(BIN)/python benchmarks/data.py
 	@$(BIN)/python benchmarks/tokens.py
 	@$(BIN)/python benchmarks/malformed.py
@@ -73,6 +72,17 @@ bench: $(VENV)/.dev ## Measure what a CPU can measure
 	@$(BIN)/python benchmarks/reliability.py
 	@$(INSTALL) datasketch
 	@$(BIN)/python benchmarks/near.py
+
+.PHONY: bench-training
+bench-training: $(VENV)/.dev ## Measure training and evaluation, for some hours; close other programs first
+	@$(BIN)/python benchmarks/local.py
+	@for part in sft dpo qlora labels lengths exact ceiling; do $(BIN)/python benchmarks/fast.py $$part; done
+	@$(BIN)/python benchmarks/linear.py
+	@$(BIN)/python benchmarks/evaluation.py
+	@$(BIN)/python benchmarks/verdicts.py
+	@$(BIN)/python benchmarks/forgetting.py
+	@$(BIN)/python benchmarks/learning_rate.py
+	@$(BIN)/python benchmarks/bottleneck.py
 
 .PHONY: peers
 peers: $(VENV)/.dev $(UNSLOTH_VENV)/.ready .venv-litgpt/.ready .venv-llamafactory/.ready ## Measure against other tools, each in an environment of its own

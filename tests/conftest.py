@@ -20,6 +20,8 @@ os.environ.update(
     HF_HUB_DISABLE_PROGRESS_BARS="1",
     HF_HUB_OFFLINE="1",
     NO_COLOR="1",
+    # Tests run beside each other: threads that look for work would take it from the others.
+    OMP_WAIT_POLICY="PASSIVE",
     TOKENIZERS_PARALLELISM="false",
 )
 _LIVE = bool(os.environ.get("TUNEKIT_LIVE"))

@@ -77,7 +77,7 @@ def kept(size: Shape, step: Step, stack: Stack) -> float:
 def passing(size: Shape, step: Step, stack: Stack) -> float:
     """Give the bytes of one layer's backward pass, and of computing it again where asked."""
     if step.fast:
-        return _dequantized(size, step) + passes.passing(
+        return _dequantized(size, step, stack) + passes.passing(
             size,
             step.tokens,
             width=step.width,
@@ -85,7 +85,7 @@ def passing(size: Shape, step: Step, stack: Stack) -> float:
             checkpointing=step.checkpointing,
         )
     again = per_layer(size, step, stack) if step.checkpointing else 0
-    return again + 2 * step.width * size.i * step.tokens + _dequantized(size, step)
+    return again + 2 * step.width * size.i * step.tokens + _dequantized(size, step, stack)
 
 
 def loss(size: Shape, step: Step, stack: Stack) -> float:
@@ -168,10 +168,11 @@ def _is_int8(method: Method) -> bool:
     return isinstance(method, QLoRA) and method.quantization == "int8"
 
 
-def _dequantized(size: Shape, step: Step) -> float:
+def _dequantized(size: Shape, step: Step, stack: Stack) -> float:
     """Give the bytes of the largest matrix as it is unpacked for a product."""
     if not isinstance(step.method, QLoRA):
         return 0
     if step.fast:
-        return min(passes.SHELF, step.width * size.linear)
+        # They come and go in several sizes: as much again lies in holes of the allocator.
+        return min(passes.SHELF, step.width * size.linear) * (1 + stack.holes)
     return step.width * size.h * size.i

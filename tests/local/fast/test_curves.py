@@ -55,7 +55,7 @@ def count_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 CASES: dict[str, dict[str, Any]] = {
     "SFT": {},
-    "SFT in portions": {"data": chats(80, longest=40), "training": {"batch_size": 40}},
+    "SFT in portions": {"data": chats(40, longest=40), "training": {"batch_size": 20}},
     "SFT of packed rows": {"training": {"packing": True, "max_length": 256, "batch_size": 2}},
     "SFT with recomputation": {"training": {"gradient_checkpointing": True}},
     "QLoRA": {"method": {"type": "qlora", "rank": 4}},
