@@ -12,12 +12,22 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from litgpt.args import EvalArgs, TrainArgs
 from litgpt.data import JSON
 from litgpt.finetune.lora import setup
 from litgpt.scripts.convert_hf_checkpoint import convert_hf_checkpoint
 from marks import Marks
+
+LORA: dict[str, Any] = {
+    "lora_r": 16,
+    "lora_alpha": 32,
+    "lora_dropout": 0.0,
+    "lora_key": True,
+    "lora_projection": True,
+    "lora_mlp": True,
+}
 
 
 def main(model: str, rows: str, steps: str, batch: str, out: str) -> None:
@@ -34,16 +44,14 @@ def main(model: str, rows: str, steps: str, batch: str, out: str) -> None:
     data = Path(out) / "rows.json"
     data.write_text(json.dumps([*pairs, pairs[-1]]))
     marks = Marks()
+    # It reads the command line again, to save what it was called with, and merges by that.
+    said = [f"--{name}={str(value).lower()}" for name, value in LORA.items()]
+    sys.argv[1:] = [str(checkpoint), *said]
     setup(
         checkpoint,
         out_dir=Path(out) / "run",
         precision="bf16-true",
-        lora_r=16,
-        lora_alpha=32,
-        lora_dropout=0.0,
-        lora_key=True,
-        lora_projection=True,
-        lora_mlp=True,
+        **LORA,
         data=JSON(data, val_split_fraction=1 / (len(pairs) + 1), num_workers=0),
         train=TrainArgs(
             save_interval=None,
