@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import tunekit as tk
@@ -13,6 +14,7 @@ from tunekit.models import describe
 from tunekit.planning.machine import Machine
 from tunekit.planning.plan import Plan
 from tunekit.testing.full import combinations, full, members
+from tunekit.testing.weights import write_adapter
 
 PAGE = Path(__file__).parent / "backends" / "matrix.md"
 MACHINE = Machine("cpu", 1, 2, 2**34, True, "made up, so that the page is the same everywhere")
@@ -133,11 +135,26 @@ def _whole(plan: Plan) -> str:
     return "no: " + "; ".join(dict.fromkeys(change.reason for change in plan.unsupported))
 
 
-def fields_table(found: dict[str, dict[str, Plan]]) -> list[str]:
+def starts(backend: tk.Backend) -> Plan:
+    """Plan to go on from something that the backend knows."""
+    with TemporaryDirectory() as folder:
+        write_adapter(Path(folder), model="acme/model")
+        known = {"together": "together:ft-12ab", "fireworks": "fireworks:dpoJobs/before"}
+        start = known.get(backend.name, folder)
+        # A model that is nowhere, so that nothing depends on what this machine has.
+        model = EMBEDDED if backend.name in known else "acme/model"
+        spec = tk.FineTune(model=model, data="rows.jsonl", start_from=start)
+        return backend.plan(spec, describe(EMBEDDED), _profile(spec))
+
+
+def fields_table(backends: dict[str, tk.Backend]) -> list[str]:
     """One row for each field of the spec."""
+    found = {name: plans(backend) for name, backend in backends.items()}
+    begun = {name: {"": starts(backend)} for name, backend in backends.items()}
     rows = _head("field", found)
     for field in _fields():
-        cells = [_cell(field, every) for every in found.values()]
+        every = begun if field == "start_from" else found
+        cells = [_cell(field, plans) for plans in every.values()]
         rows.append(f"| `{field}` | " + " | ".join(cells) + " |")
     return rows
 
@@ -182,7 +199,6 @@ def _with(names: list[str], every: Iterable[str]) -> str:
 def page() -> str:
     """Give the text of the page."""
     backends = engines()
-    found = {name: plans(backend) for name, backend in backends.items()}
     first = next(iter(backends.values()))
     return (
         "\n".join(
@@ -194,8 +210,9 @@ def page() -> str:
                 *choices_table("objective", backends),
                 "\n## Fields\n",
                 "Each method by SFT and each objective with LoRA, with every field set.",
+                "`start_from` by itself: an adapter here, a job of its own at a service.",
                 "*yes*: taken as it is.\n",
-                *fields_table(found),
+                *fields_table(backends),
             ]
         )
         + "\n"

@@ -51,9 +51,10 @@ def reason(spec: FineTune) -> str:
         ({"type": "lora", "rank": 8, "init": "pissa"}, ""),
         # vllm/lora/peft_helper.py
         ({"type": "lora", "rank": 8, "use_dora": True}, "DoRA is refused (vllm/lora/peft_helper"),
-        ("full", "what full leaves is served alone"),
-        ("ia3", "what ia3 leaves is served alone"),
-        ("prefix", "what prefix leaves is served alone"),
+        ("full", "what full leaves is a model of its own, and served alone"),
+        ("ia3", "what ia3 leaves is served alone, or merged into its base"),
+        ("prefix", "what prefix leaves cannot be merged into its base either"),
+        ("bottleneck", "what bottleneck leaves cannot be merged into its base either"),
     ],
 )
 def test_what_vllm_refuses_is_refused_with_the_place_that_says_so(method: Any, words: str) -> None:

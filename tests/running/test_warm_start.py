@@ -71,9 +71,10 @@ def test_the_plan_says_what_a_run_became_and_a_service_takes_only_its_own() -> N
     ]
 
 
-def test_this_machine_refuses_and_says_what_goes() -> None:
+def test_this_machine_goes_on_from_what_came_home() -> None:
     run = tk.run(spec(), FakeBackend(), progress=False)
 
-    refused = tk.plan(spec(start_from=run.id), "local").unsupported
+    plan = tk.plan(spec(start_from=run.id), "local")
 
-    assert [(one.field, "merge" in one.reason) for one in refused] == [("start_from", True)]
+    assert not plan.unsupported
+    assert plan.request["start"]["folder"] == str(run.folder / "adapter")

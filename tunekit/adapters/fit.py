@@ -82,6 +82,12 @@ def require_model(folder: Path, tensors: Mapping[str, Tensor], asked: Asked) -> 
         raise AdapterError(f"{folder}: is {asked.base}, unchanged: nothing was trained")
 
 
+def named(targets: Targets, matrices: Mapping[str, Tensor], found: Collection[str]) -> set[str]:
+    """Name the layers of a base that targets mean, as an adapter with the layers `found` does."""
+    base = _aligned(matrices, found)
+    return _all_linear(base, found) if targets == "all-linear" else _matching(base, targets, found)
+
+
 def _listed(config: AdapterConfig) -> Targets | None:
     """Give the names that the config lists; a regular expression is not run."""
     named = config.target_modules
@@ -100,7 +106,7 @@ def _require_of_base(
     """The layers are those of the base that the targets name, and have its sizes."""
     base = _aligned(matrices, found)
     kinds = targets if targets is not None else tuple({n.rpartition(".")[2] for n in found})
-    wanted = _all_linear(base, found) if kinds == "all-linear" else _matching(base, kinds, found)
+    wanted = named(kinds, base, found)
     _require_names(found, wanted, file)
     if config.listed is not None:
         real = {
@@ -112,9 +118,9 @@ def _require_of_base(
             _require_sizes(module, parts, tensor, config, file)
 
 
-def _aligned(matrices: Mapping[str, Tensor], found: Pairs) -> Mapping[str, Tensor]:
+def _aligned(matrices: Mapping[str, Tensor], found: Collection[str]) -> Mapping[str, Tensor]:
     """Give the base's layers under the names that the adapter has for them."""
-    if matrices.keys() & found.keys():
+    if matrices.keys() & set(found):
         return matrices
     prefixes = Counter(name.removesuffix(layers.tail(name)) for name in found if _in_block(name))
     if not prefixes:
@@ -138,7 +144,7 @@ def _all_linear(base: Mapping[str, Tensor], found: Collection[str]) -> set[str]:
     return {name for name in names if not _SPARSE.search(name)}
 
 
-def _matching(base: Mapping[str, Tensor], kinds: Iterable[str], found: Pairs) -> set[str]:
+def _matching(base: Mapping[str, Tensor], kinds: Iterable[str], found: Collection[str]) -> set[str]:
     """Name the layers that PEFT would find for these names: whole, or the last parts."""
     wanted: set[str] = set()
     for kind in kinds:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from importlib import import_module
 from pathlib import Path
 from pickle import UnpicklingError
@@ -111,7 +112,7 @@ def attach(
     Raises:
         AdapterError: weights are missing, left over or of another shape than the base asks for.
     """
-    peft, weights = _library("peft"), _library("safetensors.torch")
+    peft = _library("peft")
     what = f"{folder} does not fit {base.config.name_or_path}"
     if trainable and isinstance(config, PeftTypeConfig) and not config.goes_on:
         raise AdapterError(
@@ -119,8 +120,35 @@ def attach(
             "them, so it cannot be trained further; load it as it is, or train anew"
         )
     wanted = _peft_config(config, tensors, inference_mode=not trainable)
-    # PEFT reads names that transformers is about to drop, and says so on each call.
+    with quiet():
+        try:
+            model = peft.get_peft_model(base, wanted)
+        except ValueError as error:
+            raise AdapterError(f"{what}: {_first(error)}") from error
+    fill(model, folder, tensors, what=what)
+    return model.train(trainable)
+
+
+def fill(model: Any, folder: Path, tensors: Mapping[str, Tensor], *, what: str) -> dict[str, Any]:
+    """Put the weights of `folder` into the adapter of a PEFT model; give its tensors by name.
+
+    Raises:
+        AdapterError: weights are missing, left over or of another shape; the text begins with
+            `what`.
+    """
+    peft, weights = _library("peft"), _library("safetensors.torch")
+    with quiet():
+        places: dict[str, Any] = peft.get_peft_model_state_dict(model, save_embedding_layers=False)
+        _require_same(places, tensors, what)
+        peft.set_peft_model_state_dict(model, weights.load_file(folder / gate.WEIGHTS))
+    return places
+
+
+@contextlib.contextmanager
+def quiet() -> Generator[None, None, None]:
+    """Leave out what PEFT says of adapters that the gate has let in."""
     with warnings.catch_warnings():
+        # PEFT reads names that transformers is about to drop, and says so on each call.
         warnings.simplefilter("ignore", FutureWarning)
         # BOFT looks for a CUDA compiler, and goes on without; AdaLoRA's ranks look like LoRA's.
         for said in ("Failed to load the CUDA", "Setting boft_n_butterfly", ".*rank_pattern keys"):
@@ -129,14 +157,7 @@ def attach(
         warnings.filterwarnings("ignore", ".*LoRA tensor.* have invalid shape")
         # LN tuning adapts no linear layer, whose sizes PEFT would know.
         warnings.filterwarnings("ignore", "Unsupported layer type")
-        try:
-            model = peft.get_peft_model(base, wanted)
-        except ValueError as error:
-            raise AdapterError(f"{what}: {_first(error)}") from error
-        places = peft.get_peft_model_state_dict(model, save_embedding_layers=False)
-        _require_same(places, tensors, what)
-        peft.set_peft_model_state_dict(model, weights.load_file(folder / gate.WEIGHTS))
-    return model.train(trainable)
+        yield
 
 
 def _peft_config(config: AnyConfig, tensors: Mapping[str, Tensor], *, inference_mode: bool) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
+from tunekit.adapters.peft_types.table import TYPES
 from tunekit.planning.plan import Change
 from tunekit.spec.finetune import FineTune
 
@@ -15,9 +16,11 @@ _CONFIG = "vllm/config/lora.py"
 _TWICE = ("pissa", "olora", "loftq")
 """Inits that rewrite the base, so that the adapter is saved with twice the rank (PEFT)."""
 _ONLY = (
-    "vLLM and SGLang serve LoRA and QLoRA adapters beside each other; what {type} leaves is served "
-    "alone, or merged into its base (docs.vllm.ai, features/lora)"
+    "vLLM and SGLang serve LoRA and QLoRA adapters beside each other; what {type} leaves {way} "
+    "(docs.vllm.ai, features/lora)"
 )
+_UNMERGED = ("prefix", "prompt", "ptuning", "bottleneck")
+"""Methods that change no weight, so that the base cannot take them in."""
 
 
 def most_rank(spec: FineTune) -> int | None:
@@ -59,7 +62,7 @@ def _reasons(
     if method.type == "peft" and method.config.get("peft_type") == "LORA":
         yield from _config({**native, **method.config}, spec.output.max_lora_rank)
     elif method.type not in ("lora", "qlora"):
-        yield _ONLY.format(type=method.type)
+        yield _ONLY.format(type=method.type, way=_way(method))
     else:
         if spec.objective.type == "reward":
             yield "a model of scores has a head of its own, which no server of LoRA loads"
@@ -69,6 +72,16 @@ def _reasons(
         if isinstance(rank, int):
             yield from _rank(rank, spec.output.max_lora_rank, twice=_doubles(method))
         yield from _whole(native)
+
+
+def _way(method: Any) -> str:
+    """Say how the result of a method is served, which is no adapter for such a server."""
+    if method.type == "full":
+        return "is a model of its own, and served alone"
+    kind = TYPES.get(method.config["peft_type"]) if method.type == "peft" else None
+    if method.type in _UNMERGED or (kind and not kind.merges):
+        return "cannot be merged into its base either; `tunekit chat` runs it, and lora is served"
+    return "is served alone, or merged into its base"
 
 
 def _doubles(method: Any) -> bool:

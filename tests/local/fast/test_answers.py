@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
-from trl.trainer.utils import FusedCausalLMOutput, add_fused_lm_head
+from trl.trainer.utils import FusedCausalLMOutput, add_fused_lm_head, use_adapter
 
 from tests.local.fast.tiny import adapted, model, passes, some_rows
 from tunekit.backends.local.fast.install import answer
@@ -98,6 +98,31 @@ def test_the_base_is_asked_where_adapters_are_off() -> None:
     assert [answered(each) for each in found] == [False, True, True]
     torch.testing.assert_close(found[1].log_probs, found[0].log_probs, rtol=2e-5, atol=2e-5)
     assert torch.equal(found[1].log_probs, found[2].log_probs)
+
+
+def test_a_frozen_adapter_is_asked_by_name_and_gradients_are_those_of_the_trained_one() -> None:
+    theirs, ours = prepared()
+    for each in (theirs, ours):
+        each.add_adapter("ref", each.peft_config["default"])
+        for name, weight in each.named_parameters():
+            if ".ref." in name:
+                weight.data.fill_(0.02)
+    found: list[FusedCausalLMOutput] = []
+    for each in (theirs, ours):
+        policy = ask(each, batch(joined=False))
+        for _ in range(2):  # the second time from memory
+            with torch.no_grad(), use_adapter(each, "ref"):
+                found.append(ask(each, batch(joined=False)))
+        policy.log_probs.square().sum().backward()
+    assert [answered(each) for each in found] == [False, False, True, True]
+    torch.testing.assert_close(found[2].log_probs, found[0].log_probs, rtol=2e-5, atol=2e-5)
+    assert torch.equal(found[2].log_probs, found[3].log_probs)
+    gradients = [
+        {name: w.grad for name, w in each.named_parameters() if w.grad is not None}
+        for each in (theirs, ours)
+    ]
+    assert gradients[0] and not any(".ref." in name for name in gradients[0])
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(

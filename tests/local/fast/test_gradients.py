@@ -159,7 +159,7 @@ def test_the_base_alone_is_asked_without_its_adapters() -> None:
     with peft_model.disable_adapter():
         expected = by_autograd_without_gradient(peft_model)
     network = read(peft_model, passes(), recompute=False)
-    found = network.log_probs(join(ROWS, share=True), adapted=False).log_probs
+    found = network.reference(join(ROWS, share=True)).log_probs
     assert not found.requires_grad
     torch.testing.assert_close(found, expected, rtol=TOLERANCE, atol=TOLERANCE)
 

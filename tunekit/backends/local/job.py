@@ -24,6 +24,7 @@ class Job:
     result.json    how it ended, written last
     sweep.json     the short runs at other learning rates, and the one that is taken
     sweep/         a folder for each of them
+    start/         the adapter that training goes on from, as it was then
     checkpoints/   resumable states
     adapter/       the trained weights
     """
@@ -33,6 +34,7 @@ class Job:
         self.lock = path / "lock"
         self.log = path / "log.txt"
         self.events = path / "events.jsonl"
+        self.start = path / "start"
         self.checkpoints = path / "checkpoints"
         self.adapter = path / "adapter"
         self._cancel = path / "cancel"

@@ -19,6 +19,7 @@ from tunekit.backends.local.job import Job
 from tunekit.backends.local.kernels import Kernels
 from tunekit.backends.local.process import start
 from tunekit.backends.local.request import build
+from tunekit.backends.local.warm_start.kept import keep
 from tunekit.data.profile import Profile
 from tunekit.errors import AdapterError, BackendError, RunBusy, SpecError
 from tunekit.evaluation import rewards
@@ -97,6 +98,7 @@ class Local(Backend):
             {
                 **plan.request,
                 **_rewards(plan, anywhere=self.python is not None),
+                **_start(plan, job),
                 "run_id": key,
                 "train": str(files.train.absolute()),
                 "validation": str(files.validation.absolute()) if files.validation else None,
@@ -229,6 +231,16 @@ def _rewards(plan: Plan, *, anywhere: bool) -> dict[str, Any]:
         "rewards": [rewards.absolute(name) for name in names],
         "paths": [str(path) for path in paths if not {*ours} & {path, *path.parents}],
     }
+
+
+def _start(plan: Plan, job: Job) -> dict[str, Any]:
+    """Copy the adapter that training goes on from.
+
+    Raises:
+        SpecError: it is not the one that the plan was made with.
+    """
+    start = plan.request.get("start")
+    return {"start": keep(start, job.start)} if start else {}
 
 
 def _link(source: str, target: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from tunekit.backends.local import arguments, measured, method, objective, rollouts, sweep, traps
 from tunekit.backends.local.kernels import Kernels, choose, told
-from tunekit.backends.warm_start import refuse
+from tunekit.backends.local.warm_start.begin import begin
 from tunekit.data.profile import Profile
 from tunekit.models import Model
 from tunekit.planning import replay
@@ -35,6 +35,8 @@ def build(
 ) -> Plan:
     """Account for every field and make the request of the worker."""
     count = devices or machine.devices
+    begun = begin(spec, engine.used)
+    spec = begun.spec
     passes = choose(spec, model, asked=kernels, engine=engine.used, machine=machine)
     picks = resolve(spec, model, data, replace(machine, devices=count), fast=passes.used == "fast")
     use = Ledger(spec, picks)
@@ -57,8 +59,8 @@ def build(
     }
     for field in ("data", "validation", "output"):
         use.hold(field)
-    if use.take("start_from") is not None:
-        refuse(use, _NEW_WEIGHTS)
+    begun.account(use)
+    begun.complete(request)
     use.hold("extra")
     replay.hold(use, spec, data, writes=True)
     if spec.training.replay and spec.training.replay.source == "self":
@@ -157,10 +159,6 @@ def _counts_rows(spec: FineTune) -> bool:
     return weight == "error" and "row-weight" not in spec.data.drop
 
 
-_NEW_WEIGHTS = (
-    "training on this machine starts from new weights; to go on from an adapter, merge it "
-    "(run.adapter.merge) and name the folder as model"
-)
 _ONCE = (
     "every row counts once here; train on Together or Fireworks, repeat or remove rows, or leave "
     "them out: data: {drop: [row-weight]}"

@@ -79,7 +79,7 @@ def warnings(spec: FineTune, request: dict[str, Any]) -> tuple[str, ...]:
     """Say what is allowed and yet worth knowing."""
     config: dict[str, Any] = request["peft"] or {}
     kind = config.get("peft_type")
-    if kind in SOFT and asks_reference(spec):
+    if kind in SOFT and asks_reference(spec) and "start" not in request:
         return (
             f"{type(spec.method).__name__} is no identity at the start, so the first loss is not "
             "that of equal models (log 2 in DPO); the reference is the base without virtual tokens",

@@ -21,7 +21,7 @@ from tunekit.backends.local.fast.attention import Attention
 from tunekit.backends.local.fast.compiled import Uncompiled
 from tunekit.backends.local.fast.fused import Fused
 from tunekit.backends.local.fast.memory import Memory
-from tunekit.backends.local.fast.modules import ADAPTER, is_adapted
+from tunekit.backends.local.fast.modules import ADAPTER, REFERENCE, is_adapted, references
 from tunekit.backends.local.fast.native import Native
 from tunekit.backends.local.fast.network import Network
 from tunekit.backends.local.fast.operations import Operations, Scores, compiled
@@ -86,7 +86,7 @@ class _Answers:
     def __init__(self, base: Any, network: Network) -> None:
         self.base, self.network = base, network
         self.layer = next(module for module in base.modules() if is_adapted(module))
-        self.reference = Memory()
+        self.reference = {ADAPTER: Memory(), REFERENCE: Memory()}
 
     def __call__(self, call: dict[str, Any]) -> FusedCausalLMOutput | None:
         # PEFT passes on every argument that its own forward has, given or not.
@@ -95,7 +95,7 @@ class _Answers:
         known = _READ | _TOLD_AGAIN
         if labels is None or call.get("input_ids") is None or not call.keys() <= known:
             return None
-        if self.layer.merged or list(self.layer.active_adapters) != [ADAPTER]:
+        if self.layer.merged or list(self.layer.active_adapters) not in ([ADAPTER], [REFERENCE]):
             return None
         mask = labels[:, 1:] != IGNORED
         batch = rows(
@@ -114,7 +114,9 @@ class _Answers:
         return self.network.attention.shares and not any(windows)
 
     def _scores(self, batch: list[Row], device: torch.device) -> Scores:
-        if not self.layer.disable_adapters:
+        active: str = self.layer.active_adapters[0]
+        frozen = self.layer.disable_adapters
+        if not frozen and active == ADAPTER:
             training = bool(self.base.training)
             # A dropout would fall on the same places of all rows that begin alike.
             share = self._shares and not (training and self.network.drops)
@@ -123,9 +125,12 @@ class _Answers:
 
         def compute() -> Tensor:
             stream = join(batch, share=self._shares, device=device)
-            return self.network.log_probs(stream, adapted=False).log_probs
+            twins = None if frozen else references(self.base, self.network.parameters)
+            return self.network.reference(stream, twins).log_probs
 
-        return Scores(self.reference.get(batch, compute))
+        # What is asked is the base, or the adapter that the training began with.
+        kind = ADAPTER if frozen else REFERENCE
+        return Scores(self.reference[kind].get(batch, compute))
 
 
 def rows(

@@ -16,7 +16,9 @@ from tunekit.backends.local.fast.unsuited import Unsuited
 from tunekit.backends.local.fast.weights import Dense, Packed, Shelf
 
 ADAPTER = "default"
-"""The name that PEFT gives to the only adapter."""
+"""The name that PEFT gives to the adapter that is trained."""
+REFERENCE = "ref"
+"""The name by which TRL's trainers know a frozen adapter that the trained one is compared with."""
 _ADAPTED = ("Linear", "Linear4bit", "Linear8bitLt")
 
 
@@ -31,6 +33,16 @@ class Linear:
     def layer(self) -> Layer:
         """What its group has to know."""
         return Layer(int(self.module.out_features), self.adapter)
+
+
+def references(base: Any, parameters: Sequence[Tensor]) -> list[Tensor]:
+    """Give the frozen twin of each A and B that is trained."""
+    twins: dict[int, Tensor] = {}
+    for module in base.modules():
+        if is_adapted(module) and REFERENCE in module.lora_A:
+            for half in (module.lora_A, module.lora_B):
+                twins[id(half[ADAPTER].weight)] = half[REFERENCE].weight
+    return [twins[id(parameter)] for parameter in parameters]
 
 
 def is_adapted(module: Any) -> bool:

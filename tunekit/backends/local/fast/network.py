@@ -58,29 +58,43 @@ class Network:
         self.drops = any(group.drops for *_, group in places)
         self._copies = [copy for *_, group in places for copy in group.copies()]
 
-    def log_probs(self, stream: Stream, *, adapted: bool = True, training: bool = False) -> Scores:
-        """Score the labels of a stream, with a gradient where one is wanted.
-
-        Without `adapted` the frozen model alone is asked.
-        """
+    def log_probs(self, stream: Stream, *, training: bool = False) -> Scores:
+        """Score the labels of a stream, with a gradient where one is wanted."""
         masks = None
-        if training and adapted and self.drops:
+        if training and self.drops:
             masks = Masks(int(torch.randint(1 << 31, ()).item()))
-        angles = self.rotate(stream.positions)
-        this = Pass(stream, angles, self.run, self.attention, adapted, masks)
-        if not adapted:
-            with torch.no_grad():
-                return log_probs(self.trunk(this)[0], self.head, stream.targets, self.run)
+        this = self._pass(stream, adapted=True, masks=masks)
         self.refresh()
         hidden: Any = cast("Any", _Trunk).apply(self, this, *self.parameters)
         return log_probs(hidden, self.head, stream.targets, self.run)
 
-    def refresh(self) -> None:
-        """Copy the adapters into the matrices of their groups."""
+    def reference(self, stream: Stream, instead: Sequence[Tensor] | None = None) -> Scores:
+        """Score the labels of a stream by the frozen model, without a gradient.
+
+        With `instead`, tensors like `parameters`, by the frozen model and these adapters.
+        """
+        this = self._pass(stream, adapted=instead is not None)
+        with torch.no_grad():
+            if instead is None:
+                return log_probs(self.trunk(this)[0], self.head, stream.targets, self.run)
+            self.refresh(instead)
+            try:
+                return log_probs(self.trunk(this)[0], self.head, stream.targets, self.run)
+            finally:
+                # A backward pass may still want the adapters of the pass before.
+                self.refresh()
+
+    def _pass(self, stream: Stream, *, adapted: bool, masks: Masks | None = None) -> Pass:
+        angles = self.rotate(stream.positions)
+        return Pass(stream, angles, self.run, self.attention, adapted, masks)
+
+    def refresh(self, adapters: Sequence[Tensor] | None = None) -> None:
+        """Copy the adapters, or others like them, into the matrices of their groups."""
         self.shelf.clear()
         with torch.no_grad():
             scaled = multiply_all(
-                [source for _, source, _ in self._copies], [scale for *_, scale in self._copies]
+                list(self.parameters if adapters is None else adapters),
+                [scale for *_, scale in self._copies],
             )
             copy_all([into for into, *_ in self._copies], scaled)
 

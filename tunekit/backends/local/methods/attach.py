@@ -13,7 +13,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from tunekit.backends.local.job import Job
-from tunekit.backends.local.methods import adalora, begin, converted, loftq
+from tunekit.backends.local.methods import adalora, begin, converted, loftq, onward
 from tunekit.backends.local.peft_arguments.low_rank import CONVERTED
 
 SOFT = ("PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING")
@@ -30,6 +30,7 @@ class Method(TrainerCallback):  # type: ignore[misc]
         self._peft: dict[str, Any] = request["peft"] or {}
         self._own: dict[str, Any] = request.get("method") or {}
         self._source: str = request["model"]["source"]
+        self._start: dict[str, Any] = request.get("start") or {}
         self._kind = self._peft.get("peft_type", "")
         self._initial = job.path / "initial"
         self._trainer: Any = None
@@ -49,6 +50,8 @@ class Method(TrainerCallback):  # type: ignore[misc]
     ) -> Iterator[str]:
         """Give the adapter what it begins with, and the trainer its optimizer; say so."""
         self._trainer = trainer
+        if self._start:
+            yield from onward.take(self._model, self._start)
         init = self._own.get("init")
         if init in CONVERTED:
             if init == "loftq":
@@ -95,7 +98,7 @@ class Method(TrainerCallback):  # type: ignore[misc]
     @contextlib.contextmanager
     def as_base(self) -> Generator[None, None, None]:
         """Be the base inside the block, where the adapter is no identity at the start."""
-        if self._kind in SOFT or self._own.get("init") == "loftq":
+        if self._start or self._kind in SOFT or self._own.get("init") == "loftq":
             with self._model.disable_adapter():
                 yield
         else:
