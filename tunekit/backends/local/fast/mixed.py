@@ -1,0 +1,150 @@
+"""One pass for the rows of several tenants over one base, and one backward pass for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tunekit.backends.local.fast.attention import Attention
+from tunekit.backends.local.fast.decoder import GROUPS, Pass
+from tunekit.backends.local.fast.head import log_probs
+from tunekit.backends.local.fast.linear import Masks
+from tunekit.backends.local.fast.network import State
+from tunekit.backends.local.fast.operations import Operations, Scores
+from tunekit.backends.local.fast.reading import read_all
+from tunekit.backends.local.fast.stream import Stream, chain
+from tunekit.backends.local.fast.tenants import Share, TenantGroup
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The rows of one tenant for a pass."""
+
+    tenant: int
+    stream: Stream
+    masks: Masks | None = None
+
+
+class Mixed:
+    """The network of several PEFT models over one base; a tenant is the number of its model."""
+
+    def __init__(
+        self,
+        models: Sequence[object],
+        run: Operations,
+        *,
+        recompute: bool,
+        attention: Attention | None = None,
+    ) -> None:
+        """Read the models.
+
+        Raises:
+            Unsuited: something is not as it is in the families known here.
+        """
+        self.network = read_all(models, run, recompute=recompute, attention=attention)
+        groups = [layer.groups[name] for layer in self.network.layers for name in GROUPS]
+        tenanted = [group for group in groups if isinstance(group, TenantGroup)]
+        self._copies = [
+            [copy for group in tenanted for copy in group.copies_of(tenant)]
+            for tenant in range(len(models))
+        ]
+        self._parts = [
+            [part for group in tenanted for part in group.parts_of(tenant)]
+            for tenant in range(len(models))
+        ]
+
+    def parameters(self, tenant: int) -> list[Tensor]:
+        """Give A and B of every adapter of a tenant."""
+        return [w for part in self._parts[tenant] for w in (part.adapter.a, part.adapter.b)]
+
+    def drops(self, tenant: int) -> bool:
+        """Say whether the adapters of a tenant have a dropout."""
+        return any(part.adapter.dropout for part in self._parts[tenant])
+
+    def alone(self, asked: Asked, *, adapted: bool = True) -> Scores:
+        """Score the rows of one tenant, with a gradient of autograd's where one is wanted."""
+        network = self.network
+        if not adapted:
+            return network.log_probs(asked.stream, adapted=False)
+        return network.scores(self._begin([asked]), self.parameters(asked.tenant))
+
+    def together(self, asked: Sequence[Asked]) -> Joint:
+        """Score the rows of several tenants in one pass, and keep what the gradients need."""
+        this = self._begin(asked)
+        with torch.no_grad():
+            hidden, state = self.network.trunk(this, keep=True)
+        hidden.requires_grad_()
+        with torch.enable_grad():
+            head, run = self.network.head, self.network.run
+            scores = log_probs(hidden, head, this.stream.targets, run)
+        return Joint(self, asked, this, state, hidden, scores)
+
+    def _begin(self, asked: Sequence[Asked]) -> Pass:
+        streams = [one.stream for one in asked]
+        shares: list[Share] = []
+        start = 0
+        for one in asked:
+            shares.append(Share(one.tenant, slice(start, start + one.stream.length), one.masks))
+            start += one.stream.length
+        self.network.refresh([copy for one in asked for copy in self._copies[one.tenant]])
+        return self.network.begin(chain(streams), masks=shares)
+
+
+@dataclass
+class Joint:
+    """A pass over the rows of several tenants; its backward pass uses it up."""
+
+    mixed: Mixed
+    asked: Sequence[Asked]
+    _this: Pass
+    _state: State
+    _hidden: Tensor
+    _scores: Scores
+
+    def scores(self) -> list[Scores]:
+        """Give each tenant its scores, whose log-probabilities are the beginning of a graph."""
+        counts = [int(one.stream.targets.shape[0]) for one in self.asked]
+        fields = {
+            name: [None] * len(counts) if value is None else list(value.detach().split(counts))
+            for name, value in vars(self._scores).items()
+        }
+        found = [
+            Scores(**{name: values[n] for name, values in fields.items()})
+            for n in range(len(counts))
+        ]
+        for each in found:
+            each.log_probs.requires_grad_()
+        return found
+
+    def backward(self, factors: Sequence[Tensor | None]) -> None:
+        """Add to the gradients of each tenant's adapters, from those of its log-probabilities.
+
+        A tenant without a factor gets none.
+        """
+        counts = [one.stream.targets.shape[0] for one in self.asked]
+        log_probs = self._scores.log_probs
+        whole = [
+            log_probs.new_zeros(count) if factor is None else factor
+            for count, factor in zip(counts, factors, strict=True)
+        ]
+        (d_hidden,) = torch.autograd.grad(log_probs, self._hidden, torch.cat(whole))
+        with torch.no_grad():
+            found = self.mixed.network.trunk_backward(self._this, self._state, d_hidden)
+        for one, factor in zip(self.asked, factors, strict=True):
+            if factor is None:
+                continue
+            parameters = self.mixed.parameters(one.tenant)
+            for parameter, gradient in zip(parameters, found.spread(parameters), strict=True):
+                _accumulate(parameter, gradient)
+
+
+def _accumulate(parameter: Tensor, gradient: Tensor | None) -> None:
+    if gradient is None:
+        return
+    if parameter.grad is None:
+        parameter.grad = gradient
+    else:
+        parameter.grad += gradient
