@@ -64,6 +64,11 @@ class Masks:
 
     seed: int
 
+    @classmethod
+    def random(cls) -> Masks:
+        """Take a seed from torch's generator."""
+        return cls(int(torch.randint(1 << 31, ()).item()))
+
     def draw(self, number: int, like: Tensor, rate: float) -> Tensor:
         """Give 0 or 1 / (1 - rate) for each number of `like`; `number` tells layers apart."""
         generator = torch.Generator(like.device).manual_seed(self.seed + number)

@@ -69,7 +69,7 @@ class Network:
         """
         masks = None
         if training and adapted and self.drops:
-            masks = Masks(int(torch.randint(1 << 31, ()).item()))
+            masks = Masks.random()
         if not adapted:
             with torch.no_grad():
                 hidden = self.trunk(self.begin(stream, adapted=False))[0]
