@@ -33,7 +33,8 @@ def _obstacle(plan: Plan) -> str:
             "training.learning_rate: a sweep trains a model of its own for each rate; "
             f"write a rate, or {_ALONE}"
         )
-    init = (request.get("method") or {}).get("init")
+    own: dict[str, Any] = request.get("method") or {}
+    init = own.get("init")
     if init in CONVERTED:
         return f"method.init: {init} changes the base, which the others share; {_ALONE}"
     if request["devices"] > 1:

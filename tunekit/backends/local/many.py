@@ -26,6 +26,7 @@ from tunekit.backends.local.worker import end, outcome
 from tunekit.events import JobState, LogEvent
 
 if TYPE_CHECKING:
+    from tunekit.backends.local.shared_base import SharedBase
     from tunekit.backends.local.training import Training
 
 
@@ -73,13 +74,13 @@ class _Tenant:
         if self._lock is not None:
             os.close(self._lock)
 
-    def prepare(self, model: Any, tokenizer: Any) -> None:
+    def prepare(self, model: Any, tokenizer: Any, shared: SharedBase) -> None:
         """Build the trainer, as far as it does not depend on the others."""
         from tunekit.backends.local.training import Training
 
         with self.world.entered():
             self.training = Training.prepare(
-                self.job, self.request, model, tokenizer, passes=lambda *_: ()
+                self.job, self.request, model, tokenizer, passes=_later, shared=shared
             )
 
     def run(self) -> None:
@@ -115,6 +116,7 @@ def _prepare(tenants: Sequence[_Tenant]) -> None:
     import torch
 
     from tunekit.backends.local import models
+    from tunekit.backends.local.shared_base import SharedBase
 
     request = tenants[0].request
     if request["device"] == "cpu":
@@ -122,10 +124,16 @@ def _prepare(tenants: Sequence[_Tenant]) -> None:
     for tenant in tenants:
         tenant.say(f"loading {request['model']['source']}, for {len(tenants)} trainings")
     model, tokenizer = models.load(request)
+    shared = SharedBase()
     held = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     for tenant in tenants:
         own, words = copy.deepcopy(model, dict(held)), copy.deepcopy(tokenizer)
-        tenant.attempt(lambda t=tenant, m=own, w=words: t.prepare(m, w))  # type: ignore[misc]
+        tenant.attempt(lambda t=tenant, m=own, w=words: t.prepare(m, w, shared))  # type: ignore[misc]
+
+
+def _later(trainer: Any, request: dict[str, Any]) -> tuple[str, ...]:
+    """Leave open who computes, until all trainers are there."""
+    return ()
 
 
 def _mix(tenants: Sequence[_Tenant]) -> None:

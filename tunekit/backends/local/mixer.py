@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tunekit.backends.local.fast.linear import Masks
-from tunekit.backends.local.fast.mixed import Asked, Mixed
+from tunekit.backends.local.fast.mixed import Asked, Joint, Mixed
 from tunekit.backends.local.fast.operations import Scores
 from tunekit.backends.local.fast.stream import Stream
 from tunekit.backends.local.turns import Player
@@ -120,15 +120,21 @@ class Mixer:
             return
         for player, scores in zip(group, joint.scores(), strict=True):
             player.turn(scores)
-        error = None
-        try:
-            joint.backward([None if player.over else player.asked.factor for player in group])
-        except Exception as failed:
-            error = failed
+        failed = _backward(joint, group)
+        # Before the next pass needs the room.
         del joint
         for player in group:
             if not player.over:
-                self._on(player, error=error)
+                self._on(player, error=failed)
+
+
+def _backward(joint: Joint, group: Sequence[Player]) -> Exception | None:
+    """Give all that have a loss their gradients; gives what went wrong."""
+    try:
+        joint.backward([None if player.over else player.asked.factor for player in group])
+    except Exception as error:
+        return error
+    return None
 
 
 def _tokens(player: Player) -> int:

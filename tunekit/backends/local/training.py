@@ -13,6 +13,7 @@ from tunekit.backends.local.fast.install import install
 from tunekit.backends.local.job import Job
 from tunekit.backends.local.methods import attach
 from tunekit.backends.local.rows import tokenized
+from tunekit.backends.local.shared_base import SharedBase
 from tunekit.events import EvaluationEvent, JobState, LogEvent, StateEvent
 
 
@@ -38,8 +39,9 @@ class Training:
         *,
         first: bool = True,
         passes: Callable[[Any, dict[str, Any]], Iterable[str]] = install,
+        shared: SharedBase | None = None,
     ) -> Training:
-        """Tokenise the rows and build the trainer."""
+        """Tokenise the rows and build the trainer; other trainings may share the base."""
 
         def say(message: str) -> None:
             if first:
@@ -52,7 +54,7 @@ class Training:
             data = own_answers.mixed(data, model, tokenizer, **request["replay"])
         for line in data.notes:
             say(line)
-        evaluator = Evaluator.read(request, tokenizer) if first else None
+        evaluator = Evaluator.read(request, tokenizer, shared=shared) if first else None
         trainer = trainers.build(job, request, model, tokenizer, data, passes=passes)
         return cls(job, request, tokenizer, trainer, evaluator, first)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -107,17 +108,15 @@ class Joint:
     def scores(self) -> list[Scores]:
         """Give each tenant its scores, whose log-probabilities are the beginning of a graph."""
         counts = [int(one.stream.targets.shape[0]) for one in self.asked]
-        fields = {
-            name: [None] * len(counts) if value is None else list(value.detach().split(counts))
-            for name, value in vars(self._scores).items()
-        }
-        found = [
-            Scores(**{name: values[n] for name, values in fields.items()})
-            for n in range(len(counts))
-        ]
-        for each in found:
+        found = [dict[str, Any]() for _ in counts]
+        for name, value in vars(self._scores).items():
+            if value is not None:
+                for fields, part in zip(found, value.detach().split(counts), strict=True):
+                    fields[name] = part
+        scores = [Scores(**fields) for fields in found]
+        for each in scores:
             each.log_probs.requires_grad_()
-        return found
+        return scores
 
     def backward(self, factors: Sequence[Tensor | None]) -> None:
         """Add to the gradients of each tenant's adapters, from those of its log-probabilities.
