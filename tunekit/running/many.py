@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 
 from tunekit.backends import registry
@@ -20,10 +20,10 @@ from tunekit.running.run import Run
 from tunekit.running.show import still_going
 from tunekit.running.start import AnyBackend, planned
 from tunekit.running.stream import EventStream
-from tunekit.spec.document import load
+from tunekit.spec.document import Document, load
 from tunekit.spec.finetune import FineTune
 
-AnySpec = FineTune | str | PathLike[str]
+AnySpec = FineTune | Document | str | PathLike[str]
 
 
 def run_many(
@@ -40,7 +40,7 @@ def run_many(
     Each becomes a run of its own, equal to what `run` makes of its spec alone; they are given in
     the order of the specs. One that fails ends alone: its `state` and `reason` say so, and nothing
     is raised. A spec may be a file; without `backend`, the one that the files name is taken.
-    `progress=False` is silent.
+    `on_event` gets each event with its run; `progress=False` is silent.
 
     Raises:
         SpecError: a spec or its data are wrong on every backend, or there is none.
@@ -84,8 +84,8 @@ def _read(specs: Sequence[AnySpec], backend: AnyBackend | None) -> tuple[list[Fi
     """Give the specs and the backend that they share."""
     if not specs:
         raise SpecError("specs: there is none; give a list of at least one")
-    documents = [None if isinstance(spec, FineTune) else load(fspath(spec)) for spec in specs]
-    named = [document.backend for document in documents if document is not None]
+    read = [spec if isinstance(spec, FineTune | Document) else load(spec) for spec in specs]
+    named = [each.backend for each in read if isinstance(each, Document)]
     if backend is None and any(other != named[0] for other in named):
         raise SpecError("specs: their files name different backends; give backend=")
     wanted = backend if backend is not None else (named or ["local"])[0]
@@ -96,12 +96,9 @@ def _read(specs: Sequence[AnySpec], backend: AnyBackend | None) -> tuple[list[Fi
             "machine only: backend: local, or tunekit.submit for each",
             backend=chosen.name,
         )
-    read = [
-        spec if document is None else document.spec
-        for spec, document in zip(specs, documents, strict=True)
-    ]
-    _require_places([spec for spec in read if isinstance(spec, FineTune)])
-    return [spec for spec in read if isinstance(spec, FineTune)], chosen
+    only = [each.spec if isinstance(each, Document) else each for each in read]
+    _require_places(only)
+    return only, chosen
 
 
 def _require_places(specs: Sequence[FineTune]) -> None:
