@@ -21,10 +21,12 @@ from tests.local.fast.tiny import (
     weights,
     worst,
 )
-from tunekit.backends.local.fast.linear import Masks
+from tunekit.backends.local.fast.linear import Adapter, Layer, Masks
 from tunekit.backends.local.fast.mixed import Asked, Mixed
 from tunekit.backends.local.fast.reading import read
 from tunekit.backends.local.fast.stream import IGNORED, join
+from tunekit.backends.local.fast.tenants import Share, TenantGroup
+from tunekit.backends.local.fast.weights import Dense
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 
@@ -119,11 +121,47 @@ def test_what_is_not_finite_in_one_tenant_stays_there() -> None:
     expected = [by_autograd(each, rows) for each, rows in zip(models, ROWS, strict=True)]
     mixed = Mixed(models, passes(), recompute=False)
     with torch.no_grad():
-        mixed.parameters(0)[1].fill_(torch.nan)
+        for weight in mixed.parameters(0):
+            weight.fill_(1e13)
+    assert [mixed.finite(n) for n in range(3)] == [True] * 3
     results = mixed_gradients(models, mixed)
-    assert results[0].log_probs.isnan().any()
+    assert not results[0].log_probs.isfinite().all()
     for one, other in zip(results[1:], expected[1:], strict=True):
         assert worst(one, other) < 2e-5
+
+
+def test_adapters_that_are_not_finite_are_told_apart() -> None:
+    mixed = Mixed(tenants(), passes(), recompute=False)
+    with torch.no_grad():
+        mixed.parameters(0)[1].fill_(torch.nan)
+        mixed.parameters(2)[0].fill_(torch.inf)
+    assert [mixed.finite(n) for n in range(3)] == [False, True, False]
+
+
+def test_in_bfloat16_an_update_that_is_small_is_not_lost() -> None:
+    draw = torch.Generator().manual_seed(1)
+    frozen, x = (torch.randn(size, 64, generator=draw).bfloat16() for size in (96, 512))
+    adapters = [
+        Adapter(torch.randn(4, 64, generator=draw), 5e-4 * torch.randn(96, 4, generator=draw), 1.0)
+        for _ in range(2)
+    ]
+    layers = [[Layer(96, adapter)] for adapter in adapters]
+    base = Dense([torch.nn.Parameter(frozen)], 2 * 16)
+    group = TenantGroup(base, layers, None, number=0, run=passes("torch"))
+    for tenant in range(2):
+        for into, source, scale in group.copies_of(tenant, tenant):
+            into.copy_(source * scale)
+    shares = [Share(0, 0, slice(0, 256)), Share(1, 1, slice(256, 512))]
+    wide = torch.cat([x, x.new_empty(512, group.extra)], 1)
+    y = group.forward(wide, adapted=True, room=0, masks=shares).double()
+    for adapter, share in zip(adapters, shares, strict=True):
+        rows = x[share.rows].double()
+        update = rows @ adapter.a.double().t() @ adapter.b.double().t()
+        plain = rows @ base.matrix()[:96, :64].double().t()
+        assert update.abs().mean() < plain.abs().mean() / 500
+        # How much of the update is in the product, in the mean over all rounding.
+        there = ((y[share.rows] - plain) * update).sum() / update.square().sum()
+        assert abs(there - 1) < 0.1
 
 
 def test_gradients_add_up_and_a_tenant_without_a_loss_has_none() -> None:

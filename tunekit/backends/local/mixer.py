@@ -101,16 +101,21 @@ class Mixer:
     def _next(self) -> list[Player]:
         """Take those who wait longest, as many as a pass holds."""
         group = [self._waiting.popleft()]
-        tokens = _tokens(group[0])
-        while self._waiting and tokens + _tokens(self._waiting[0]) <= TOKENS:
-            tokens += _tokens(self._waiting[0])
+        tokens = _asked(group[0]).stream.length
+        while self._waiting and self._mixed.finite(_asked(group[0]).tenant):
+            asked = _asked(self._waiting[0])
+            tokens += asked.stream.length
+            if tokens > TOKENS or len(group) == self._mixed.slots:
+                break
+            if not self._mixed.finite(asked.tenant):
+                break
             group.append(self._waiting.popleft())
         return group
 
     def _pass(self, group: Sequence[Player]) -> None:
         """Compute a pass for a group; where that fails, each is tried alone."""
         try:
-            joint = self._mixed.together([player.asked.asked for player in group])
+            joint = self._mixed.together([_asked(player) for player in group])
         except Exception as error:
             if len(group) == 1:
                 self._on(group[0], error=error)
@@ -137,6 +142,6 @@ def _backward(joint: Joint, group: Sequence[Player]) -> Exception | None:
     return None
 
 
-def _tokens(player: Player) -> int:
-    asked: Asked = player.asked.asked
-    return asked.stream.length
+def _asked(player: Player) -> Asked:
+    found: Asked = player.asked.asked
+    return found

@@ -13,11 +13,17 @@ from tunekit.backends.local.fast.attention import Attention
 from tunekit.backends.local.fast.decoder import GROUPS, Pass
 from tunekit.backends.local.fast.head import log_probs
 from tunekit.backends.local.fast.linear import Masks
-from tunekit.backends.local.fast.network import State
+from tunekit.backends.local.fast.network import Copy, State
 from tunekit.backends.local.fast.operations import Operations, Scores
 from tunekit.backends.local.fast.reading import read_all
 from tunekit.backends.local.fast.stream import Stream, chain
 from tunekit.backends.local.fast.tenants import Share, TenantGroup
+
+_torch: Any = torch
+SLOTS = 4
+"""Tenants in one pass at most: each makes the products as much longer as its ranks."""
+_LARGEST = 1e15
+"""Norm of an adapter's tensor, beyond which it is as good as infinite."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +51,19 @@ class Mixed:
         Raises:
             Unsuited: something is not as it is in the families known here.
         """
-        self.network = read_all(models, run, recompute=recompute, attention=attention)
+        self.slots = min(SLOTS, len(models))
+        self.network = read_all(
+            models, run, slots=self.slots, recompute=recompute, attention=attention
+        )
         groups = [layer.groups[name] for layer in self.network.layers for name in GROUPS]
-        tenanted = [group for group in groups if isinstance(group, TenantGroup)]
-        self._copies = [
-            [copy for group in tenanted for copy in group.copies_of(tenant)]
-            for tenant in range(len(models))
-        ]
+        self._groups = [group for group in groups if isinstance(group, TenantGroup)]
         self._parts = [
-            [part for group in tenanted for part in group.parts_of(tenant)]
+            [part for group in self._groups for part in group.parts_of(tenant)]
             for tenant in range(len(models))
         ]
+        self._copies: dict[tuple[int, int], list[Copy]] = {}
+        self._seated: dict[int, int] = {}
+        """By slot, whose adapters stand there."""
 
     def parameters(self, tenant: int) -> list[Tensor]:
         """Give A and B of every adapter of a tenant."""
@@ -64,6 +72,11 @@ class Mixed:
     def drops(self, tenant: int) -> bool:
         """Say whether the adapters of a tenant have a dropout."""
         return any(part.adapter.dropout for part in self._parts[tenant])
+
+    def finite(self, tenant: int) -> bool:
+        """Say whether the adapters of a tenant may stand beside those of others."""
+        norms: list[Tensor] = _torch._foreach_norm(self.parameters(tenant))
+        return bool(torch.stack(norms).max() < _LARGEST)
 
     def alone(self, asked: Asked, *, adapted: bool = True) -> Scores:
         """Score the rows of one tenant, with a gradient of autograd's where one is wanted."""
@@ -84,14 +97,36 @@ class Mixed:
         return Joint(self, asked, this, state, hidden, scores)
 
     def _begin(self, asked: Sequence[Asked]) -> Pass:
-        streams = [one.stream for one in asked]
         shares: list[Share] = []
         start = 0
-        for one in asked:
-            shares.append(Share(one.tenant, slice(start, start + one.stream.length), one.masks))
-            start += one.stream.length
-        self.network.refresh([copy for one in asked for copy in self._copies[one.tenant]])
-        return self.network.begin(chain(streams), masks=shares)
+        for slot, one in enumerate(asked):
+            rows = slice(start, start + one.stream.length)
+            shares.append(Share(one.tenant, slot, rows, one.masks))
+            start = rows.stop
+        self.seat(asked)
+        return self.network.begin(chain([one.stream for one in asked]), masks=shares)
+
+    def seat(self, asked: Sequence[Asked]) -> None:
+        """Copy the adapters of the tenants of a pass into the slots."""
+        copies: list[Copy] = []
+        for slot, one in enumerate(asked):
+            if self._seated.get(slot) != one.tenant:
+                self._clear(slot)
+            self._seated[slot] = one.tenant
+            key = (one.tenant, slot)
+            if key not in self._copies:
+                self._copies[key] = [
+                    copy for group in self._groups for copy in group.copies_of(*key)
+                ]
+            copies += self._copies[key]
+        self.network.refresh(copies)
+
+    def _clear(self, slot: int) -> None:
+        """Leave nothing of the one before where the next has fewer ranks or layers."""
+        with torch.no_grad():
+            for group in self._groups:
+                for place in group.slot(slot):
+                    place.zero_()
 
 
 @dataclass
@@ -130,6 +165,8 @@ class Joint:
             for count, factor in zip(counts, factors, strict=True)
         ]
         (d_hidden,) = torch.autograd.grad(log_probs, self._hidden, torch.cat(whole))
+        # They have not changed, but somebody may have sat there in between.
+        self.mixed.seat(self.asked)
         with torch.no_grad():
             found = self.mixed.network.trunk_backward(self._this, self._state, d_hidden)
         for one, factor in zip(self.asked, factors, strict=True):

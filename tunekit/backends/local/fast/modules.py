@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tunekit.backends.local.fast import quantized
 from tunekit.backends.local.fast.linear import Adapter, Layer, Projection, room
 from tunekit.backends.local.fast.operations import Operations
-from tunekit.backends.local.fast.tenants import TenantGroup
+from tunekit.backends.local.fast.tenants import TenantGroup, widest
 from tunekit.backends.local.fast.unsuited import Unsuited
 from tunekit.backends.local.fast.weights import Dense, Packed, Shelf
 
@@ -65,12 +65,14 @@ def shared(
     run: Operations,
     shelf: Shelf,
     *,
+    slots: int,
     like: Tensor,
     number: int,
 ) -> TenantGroup:
     """Join modules that read one input; each tenant has adapters of its own on the same base."""
-    base, bias = _joined(tenants[0], run, shelf, like=like, extra=0)
     layers = [[linear.layer for linear in linears] for linears in tenants]
+    extra = slots * widest(layers)
+    base, bias = _joined(tenants[0], run, shelf, like=like, extra=extra)
     return TenantGroup(base, layers, bias, number=number, run=run)
 
 

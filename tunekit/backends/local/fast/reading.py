@@ -73,10 +73,13 @@ def read_all(
     models: Sequence[Any],
     run: Operations,
     *,
+    slots: int,
     recompute: bool,
     attention: Attention | None = None,
 ) -> Network:
     """Read PEFT models over one base, whose weights are the same tensors in each.
+
+    At most `slots` of them are in one pass.
 
     Raises:
         Unsuited: as `read`.
@@ -85,7 +88,7 @@ def read_all(
 
     def group(n: int, name: str, run: Operations, shelf: Shelf, like: Tensor) -> Group:
         linears = [parts[n].linears[name] for parts in tenants]
-        return modules.shared(linears, run, shelf, like=like, number=_number(n, name))
+        return modules.shared(linears, run, shelf, slots=slots, like=like, number=_number(n, name))
 
     return _network(models[0], tenants[0], group, run, recompute=recompute, attention=attention)
 

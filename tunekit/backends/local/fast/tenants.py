@@ -1,8 +1,15 @@
 """Linear layers of one frozen base with the adapters of several tenants, each on rows of its own.
 
-The base multiplies all rows at once, W x. What a tenant's adapters add, sB A x, is computed for its
-rows alone, so that the work does not grow with the number of tenants, and nothing of one tenant
-enters the sums of another.
+The joint matrix of `linear.py` has a slot for each tenant of a pass. Here are two, and the rows of
+x and dy are those of the first, then those of the second:
+
+    [ W    sB1  sB2 ]        forward:   y = [x1 h1 0 ; x2 0 h2] [W sB1 sB2]^T
+    [ A1   0    0   ]        backward:  dx = [dy1 g1 0 ; dy2 0 g2] [W; A1; A2]
+    [ A2   0    0   ]
+
+so all rows are one product, rounded once: in bfloat16 an update that is small beside W x would be
+lost if it were added to what is rounded already. Zero times what is not finite is not zero, so the
+adapters of all tenants in a pass have to be finite; their rows need not be.
 """
 
 from __future__ import annotations
@@ -30,27 +37,12 @@ from tunekit.backends.local.fast.operations import Norm, Operations
 
 @dataclass(frozen=True)
 class Share:
-    """The rows of a stream that belong to one tenant."""
+    """The rows of a stream that belong to one tenant, whose adapters stand in a slot."""
 
     tenant: int
+    slot: int
     rows: slice
     masks: Masks | None = None
-
-
-class _Own:
-    """The adapters of one tenant."""
-
-    def __init__(self, layers: Sequence[Layer], base: Base, number: int) -> None:
-        self.extra = room(layers)
-        self.parts = tuple(parts(layers, number))
-        self.drops = any(part.adapter.dropout for part in self.parts)
-        self.a = base.a.new_zeros(self.extra, base.inputs)
-        self.b = base.b.new_zeros(base.outputs, self.extra)
-
-    def copies(self) -> Iterator[tuple[Tensor, Tensor, float]]:
-        for part in self.parts:
-            yield self.a[part.ranks], part.adapter.a, 1.0
-            yield self.b[part.outputs, part.ranks], part.adapter.b, part.adapter.scale
 
 
 class TenantGroup:
@@ -67,57 +59,74 @@ class TenantGroup:
     ) -> None:
         self.base, self.bias, self._run = base, bias, run
         self.inputs, self.outputs = base.inputs, base.outputs
-        self._own = [_Own(layers, base, number) for layers in tenants]
-        self.extra = max(own.extra for own in self._own)
-        self.parts: tuple[Part, ...] = tuple(part for own in self._own for part in own.parts)
-        self.drops = any(own.drops for own in self._own)
+        self.extra = int(base.a.shape[0])
+        self._width = widest(tenants)
+        self._own = [tuple(parts(layers, number)) for layers in tenants]
+        self.parts: tuple[Part, ...] = tuple(part for own in self._own for part in own)
+        self.drops = any(self._drops(tenant) for tenant in range(len(tenants)))
 
     def parts_of(self, tenant: int) -> tuple[Part, ...]:
         """Give the adapters of a tenant."""
-        return self._own[tenant].parts
+        return self._own[tenant]
 
-    def copies_of(self, tenant: int) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """Give the places of a tenant's adapters, as `copies` does."""
-        return self._own[tenant].copies()
+    def copies_of(self, tenant: int, slot: int) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """Give the places of a tenant's adapters in a slot, as `copies` does."""
+        a, b = self.slot(slot)
+        for part in self._own[tenant]:
+            yield a[part.ranks], part.adapter.a, 1.0
+            yield b[part.outputs, part.ranks], part.adapter.b, part.adapter.scale
 
     def copies(self) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """Give each place of an adapter in a matrix, what belongs there, and its scale."""
-        for own in self._own:
-            yield from own.copies()
+        """Give nothing: where adapters stand depends on who is in a pass."""
+        return iter(())
+
+    def slot(self, number: int) -> tuple[Tensor, Tensor]:
+        """Give the places of A and of sB in a slot."""
+        columns = self._columns(number)
+        return self.base.a[columns], self.base.b[:, columns]
 
     def forward(
         self, x: Tensor, *, adapted: bool, room: int, masks: Sequence[Share] | None = None
     ) -> Tensor:
         """Multiply x, which is wide by `extra`; the product is wide by `room`."""
-        k, n = self.inputs, self.outputs
+        k, n, matrix = self.inputs, self.outputs, self.base.matrix()
+        shares = (masks or ()) if adapted else ()
         y = x.new_empty(x.shape[0], n + room)
-        self._run.mm(x[:, :k], self.base.matrix().t(), y[:, :n])
+        used = len(shares) * self._width
+        if used:
+            x[:, k : k + used] = 0
+            for share in shares:
+                self._lower(x[share.rows], share)
+        self._run.mm(x[:, : k + used], matrix[:n, : k + used].t(), y[:, :n])
         if self.bias is not None:
             y[:, :n] += self.bias
-        for share in (masks or ()) if adapted else ():
-            self._add(x[share.rows], y[share.rows, :n], share)
         return y
 
     def backward(
         self, dy: Tensor, *, onward: bool, masks: Sequence[Share] | None = None
     ) -> Tensor | None:
         """Write g beside dy, which is wide by `extra`; with `onward` give the gradient of x."""
-        n = self.outputs
-        for share in masks or ():
-            own, rows = self._own[share.tenant], share.rows
-            if own.parts:
-                dy[rows, n : n + own.extra] = dy[rows, :n] @ own.b
+        k, n, shares = self.inputs, self.outputs, masks or ()
+        used = len(shares) * self._width
+        g = dy[:, n : n + used]
+        g.zero_()
+        for share in shares:
+            if self._own[share.tenant]:
+                _, b = self.slot(share.slot)
+                self._of(g, share).copy_(dy[share.rows, :n] @ b)
         if not onward:
             return None
-        dx = dy.new_empty(dy.shape[0], self.inputs)
-        self._run.mm(dy[:, :n], self.base.matrix(), dx)
-        for share in masks or ():
-            own, rows = self._own[share.tenant], share.rows
-            g = dy[rows, n : n + own.extra]
-            if share.masks is not None and own.drops:
-                add_lower(dx[rows], g, own.a, own.parts, share.masks)
-            elif own.parts:
-                dx[rows].addmm_(g, own.a)
+        dropped = [share for share in shares if share.masks and self._drops(share.tenant)]
+        kept = [self._of(g, share).clone() for share in dropped]
+        for share in dropped:
+            self._of(g, share).zero_()
+        dx = dy.new_empty(dy.shape[0], k)
+        self._run.mm(dy[:, : n + used], self.base.matrix()[: n + used, :k], dx)
+        for share, own in zip(dropped, kept, strict=True):
+            assert share.masks is not None
+            self._of(g, share).copy_(own)
+            a, _ = self.slot(share.slot)
+            add_lower(dx[share.rows], own, a, self._own[share.tenant], share.masks)
         return dx
 
     def gradients(
@@ -134,25 +143,37 @@ class TenantGroup:
         n = self.outputs
         for share in masks or ():
             own, rows = self._own[share.tenant], share.rows
-            if not own.parts:
+            if not own:
                 continue
             given = Given(
                 x=x[rows, : self.inputs],
-                h=h[rows, : own.extra],
+                h=self._of(h, share),
                 dy=dy[rows, :n],
-                g=dy[rows, n : n + own.extra],
+                g=self._of(dy[:, n:], share),
             )
             scaled = None if norm is None else (norm[0], norm[1][rows])
-            add_gradients(into, own.parts, given, norm=scaled, masks=share.masks)
+            add_gradients(into, own, given, norm=scaled, masks=share.masks)
 
-    def _add(self, x: Tensor, y: Tensor, share: Share) -> None:
-        """Write h beside x, and add to y what a tenant's adapters make of its rows."""
-        own = self._own[share.tenant]
-        if not own.parts:
-            return
-        inner, low = x[:, : self.inputs], x[:, self.inputs : self.inputs + own.extra]
-        if share.masks is not None and own.drops:
-            lower_dropped(inner, low, own.a, own.parts, share.masks)
-        else:
-            low.copy_(inner @ own.a.t())
-        y.addmm_(low, own.b.t())
+    def _lower(self, x: Tensor, share: Share) -> None:
+        """Write h of a tenant beside its rows."""
+        own, (a, _) = self._own[share.tenant], self.slot(share.slot)
+        inner, low = x[:, : self.inputs], x[:, self.inputs :][:, self._columns(share.slot)]
+        if share.masks is not None and self._drops(share.tenant):
+            lower_dropped(inner, low, a, own, share.masks)
+        elif own:
+            low.copy_(inner @ a.t())
+
+    def _drops(self, tenant: int) -> bool:
+        return any(part.adapter.dropout for part in self._own[tenant])
+
+    def _of(self, low: Tensor, share: Share) -> Tensor:
+        """Give a tenant's part of what has a column for each rank."""
+        return low[share.rows, self._columns(share.slot)]
+
+    def _columns(self, slot: int) -> slice:
+        return slice(slot * self._width, (slot + 1) * self._width)
+
+
+def widest(tenants: Sequence[Sequence[Layer]]) -> int:
+    """Count the columns of a slot."""
+    return max(room(layers) for layers in tenants)
