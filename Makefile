@@ -70,6 +70,7 @@ bench: $(VENV)/.dev ## Measure what a CPU can measure beside training
 	@$(BIN)/python benchmarks/malformed.py
 	@$(BIN)/python benchmarks/memory.py
 	@$(BIN)/python benchmarks/reliability.py
+	@$(BIN)/python benchmarks/many.py
 	@$(INSTALL) datasketch
 	@$(BIN)/python benchmarks/near.py
 

@@ -36,7 +36,7 @@ NOT_RUN = ("pip install", "git clone")
 RUN_FOR_REAL = {"plan", "schema", "init", "backends", "doctor", "runs"}
 """Commands of tunekit that need no earlier run; the others are parsed."""
 
-TRAINS = {"README.md", "docs/quickstart.md", "docs/adapter.md"}
+TRAINS = {"README.md", "docs/quickstart.md", "docs/adapter.md", "docs/many-adapters.md"}
 """Pages whose Python trains a model on this machine."""
 
 PYTHON_PAGES = sorted({block.page for block in all_blocks("python")})

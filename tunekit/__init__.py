@@ -40,6 +40,7 @@ _HOMES = {
     "tunekit.spec.judge": ("Judge",),
     "tunekit.spec.document": ("load",),
     "tunekit.running.start": ("plan", "run", "submit", "arun", "asubmit"),
+    "tunekit.running.many": ("run_many",),
     "tunekit.running.run": ("Run", "get", "runs"),
     "tunekit.running.attach": ("attach",),
     "tunekit.running.endpoint": ("Endpoint",),
@@ -115,6 +116,7 @@ __all__ = [
     "load",
     "plan",
     "run",
+    "run_many",
     "runs",
     "submit",
 ]
@@ -145,6 +147,7 @@ if TYPE_CHECKING:
     from tunekit.planning.plan import Change, Plan
     from tunekit.running.attach import attach
     from tunekit.running.endpoint import Endpoint
+    from tunekit.running.many import run_many
     from tunekit.running.run import Run, get, runs
     from tunekit.running.start import arun, asubmit, plan, run, submit
     from tunekit.spec.document import load

@@ -203,7 +203,13 @@ def test_the_version_is_that_of_the_package() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    "run plan runs show logs wait cancel resume schema init backends doctor".split(),
+    "run run-many plan runs show logs wait cancel resume schema init backends doctor".split(),
 )
 def test_every_command_has_help(command: str) -> None:
     assert "Usage: " in call(command, "--help")
+
+
+def test_several_specs_are_trained_at_once_on_this_machine_only(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["run-many", str(spec_file(tmp_path))])
+    assert result.exit_code == exits.REFUSED
+    assert "backend: local, or tunekit.submit for each" in result.output

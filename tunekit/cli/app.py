@@ -17,6 +17,7 @@ from tunekit.cli.chat import chat
 from tunekit.cli.compare import compare
 from tunekit.cli.doctor import DISTRIBUTION
 from tunekit.cli.evaluate import evaluate, mitigate
+from tunekit.cli.many import run_many
 from tunekit.cli.report import report
 from tunekit.errors import TunekitError
 from tunekit.printable import printable
@@ -104,7 +105,16 @@ def _root(
 
 
 _COMMANDS = (
-    *(start.run, start.plan, watch.runs, watch.show, watch.logs, watch.wait, watch.cancel),
+    *(
+        start.run,
+        run_many,
+        start.plan,
+        watch.runs,
+        watch.show,
+        watch.logs,
+        watch.wait,
+        watch.cancel,
+    ),
     *(report, compare, chat),
     *(start.resume, start.attach, serve.deploy, serve.undeploy, serve.dev),
     *(estimate.estimate, begin.schema, begin.init, about.backends, about.doctor),

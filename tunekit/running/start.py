@@ -29,7 +29,7 @@ def plan(spec: FineTune, backend: AnyBackend = "local") -> Plan:
     Raises:
         SpecError: spec or data are wrong on every backend.
     """
-    chosen, _, made = _plan(spec, backend)
+    chosen, _, made = planned(spec, backend)
     del chosen
     return made
 
@@ -56,7 +56,7 @@ def submit(
         SubmissionUnknown: the job may have been started; `resume` of the run finds out.
     """
     registry_of_trackers.require(trackers)
-    chosen, prepared, made = _plan(spec, backend)
+    chosen, prepared, made = planned(spec, backend)
     made.require(strict=strict)
     if max_cost is not None:
         made = made.model_copy(update={"max_cost": max_cost})
@@ -131,7 +131,8 @@ async def arun(
     return started.wait()
 
 
-def _plan(spec: FineTune, backend: AnyBackend) -> tuple[Backend, Prepared, Plan]:
+def planned(spec: FineTune, backend: AnyBackend) -> tuple[Backend, Prepared, Plan]:
+    """Give the backend, the rows and the plan of a spec; nothing is started."""
     chosen = registry.resolve(backend)
     model = models.describe(spec.model)
     prepared = prepare(spec)

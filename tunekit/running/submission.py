@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from tunekit import store
 from tunekit.backends import registry
 from tunekit.backends.backend import Backend, Files
+from tunekit.backends.local.parent import Local
 from tunekit.data import dropped, issues, render
 from tunekit.data.prepare import Prepared
 from tunekit.data.rows import Row
@@ -83,6 +85,34 @@ def once(folder: RunFolder, backend: Backend) -> None:
             entry.job_id = job_id
             entry.submitting = False
             entry.reason = ""
+
+
+def all_at_once(folders: Sequence[RunFolder], backend: Local) -> None:
+    """Start one worker for several runs; what is meant is on disk before it is done.
+
+    Raises:
+        RunBusy: another process is submitting one of them.
+    """
+    with ExitStack() as claims:
+        for folder in folders:
+            claims.enter_context(folder.claim())
+        entries = [folder.read() for folder in folders]
+        plans = [entry.plan for entry in entries]
+        files = [_files(folder, entry) for folder, entry in zip(folders, entries, strict=True)]
+        for folder in folders:
+            with folder.refreshing() as entry:
+                entry.submitting = True
+        try:
+            jobs = backend.submit_many(plans, files, [folder.id for folder in folders])
+        except BackendError as error:
+            for folder in folders:
+                _kept(folder, error)
+            raise
+        for folder, job_id in zip(folders, jobs, strict=True):
+            with folder.refreshing() as entry:
+                entry.job_id = job_id
+                entry.submitting = False
+                entry.reason = ""
 
 
 def _kept(folder: RunFolder, error: BackendError) -> None:

@@ -15,6 +15,7 @@ from tunekit.backends import judging
 from tunekit.backends.local import sizes
 from tunekit.backends.local.aimed import imitated
 from tunekit.backends.local.held_out import HeldOut
+from tunekit.backends.local.shared_base import SharedBase
 from tunekit.data.quality.personal import PersonalData
 from tunekit.data.quality.secrets import Secrets
 from tunekit.data.render import read
@@ -40,11 +41,15 @@ class Evaluator:
     request: dict[str, Any]
     held_out: HeldOut
     observer: Observer | None
+    shared: SharedBase | None = None
+    """What is known of the base, where other trainings share it."""
     _before: Measurement | None = field(default=None, init=False)
     _seconds: float = field(default=0.0, init=False)
 
     @classmethod
-    def read(cls, request: dict[str, Any], tokenizer: Any) -> Evaluator | None:
+    def read(
+        cls, request: dict[str, Any], tokenizer: Any, *, shared: SharedBase | None = None
+    ) -> Evaluator | None:
         """Tokenise what is measured, or give None when there is nothing to compare."""
         held_out = HeldOut.read(request, tokenizer)
         if held_out is None:
@@ -54,7 +59,7 @@ class Evaluator:
         # A model that gives scores writes nothing that it could forget.
         observes = wanted["enabled"] and count and request["objective"] != "reward"
         observer = Observer(tokenizer, count, key=_key(request)) if observes else None
-        return cls(request, held_out, observer)
+        return cls(request, held_out, observer, shared)
 
     @property
     def enabled(self) -> bool:
@@ -64,10 +69,17 @@ class Evaluator:
     def base(self, model: Any) -> None:
         """Measure the base."""
         start = time.monotonic()
-        self._before, _ = self.held_out.measure(model)
-        if self.observer:
-            self.observer.base(model)
+        if self.shared:
+            # What it says of general texts is much to keep: it is asked again at the end.
+            self._before = self.shared.measured(self.request, lambda: self._measure(model))
+        else:
+            self._before = self._measure(model)
+            if self.observer:
+                self.observer.base(model)
         self._seconds += time.monotonic() - start
+
+    def _measure(self, model: Any) -> Measurement:
+        return self.held_out.measure(model)[0]
 
     def curve_rows(self) -> Sequence[Tokens]:
         """Give the rows to measure during the training: all, if that may end it, or a few."""
@@ -128,6 +140,8 @@ class Evaluator:
         """Compare the tuned model, as it is, with the base on general texts."""
         if self.observer is None:
             return None
+        if self.shared:
+            self.shared.observe(self.observer, model)
         losses, divergences = self.observer.tuned(model)
         return forgetting.judge(
             losses,

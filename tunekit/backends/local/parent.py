@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -14,10 +15,11 @@ from typing import Any, ClassVar, Literal
 from pydantic import TypeAdapter
 
 from tunekit.backends.backend import Backend, Capabilities, Files, JobId, Update
+from tunekit.backends.local.alike import require_alike
 from tunekit.backends.local.engine import choose_engine
 from tunekit.backends.local.job import Job
 from tunekit.backends.local.kernels import Kernels
-from tunekit.backends.local.process import start
+from tunekit.backends.local.process import start, start_many
 from tunekit.backends.local.request import build
 from tunekit.backends.local.warm_start.kept import keep
 from tunekit.data.profile import Profile
@@ -93,6 +95,39 @@ class Local(Backend):
         job_id = JobId(str(files.job.absolute()))
         if job.read("request") is not None:
             return job_id
+        self._ask(job, plan, files, key)
+        try:
+            start(job, python=self.python, in_process=self.in_process)
+        except BaseException:
+            (job.path / "request.json").unlink()
+            raise
+        return job_id
+
+    def submit_many(
+        self, plans: Sequence[Plan], files: Sequence[Files], keys: Sequence[str]
+    ) -> list[JobId]:
+        """Start one worker for several plans over one base, unless theirs was started before.
+
+        Raises:
+            UnsupportedError: they cannot be carried out together.
+        """
+        require_alike(plans)
+        jobs = [Job(each.job) for each in files]
+        found = [JobId(str(each.job.absolute())) for each in files]
+        if all(job.read("request") is not None for job in jobs):
+            return found
+        for job, plan, each, key in zip(jobs, plans, files, keys, strict=True):
+            self._ask(job, plan, each, key)
+        try:
+            start_many(jobs, python=self.python, in_process=self.in_process)
+        except BaseException:
+            for job in jobs:
+                (job.path / "request.json").unlink()
+            raise
+        return found
+
+    def _ask(self, job: Job, plan: Plan, files: Files, key: str) -> None:
+        """Write what the worker is to do."""
         job.write(
             "request",
             {
@@ -104,12 +139,6 @@ class Local(Backend):
                 "validation": str(files.validation.absolute()) if files.validation else None,
             },
         )
-        try:
-            start(job, python=self.python, in_process=self.in_process)
-        except BaseException:
-            (job.path / "request.json").unlink()
-            raise
-        return job_id
 
     def poll(self, job_id: JobId, cursor: str | None) -> Update:
         """Look at the lock first, then read what the worker wrote."""
@@ -141,7 +170,8 @@ class Local(Backend):
             return
         job.ask_to_stop()
         worker = job.read("worker")
-        if job.alive and worker is not None:
+        # A worker of several jobs looks for the mark after each step.
+        if job.alive and worker is not None and not worker.get("shared"):
             try:
                 os.kill(worker["pid"], signal.SIGTERM)
             except ProcessLookupError:

@@ -7,8 +7,11 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib.util import find_spec
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 from tunekit.backends.local.job import Job
 from tunekit.backends.local.waiting import spins
@@ -33,25 +36,68 @@ def start(job: Job, *, python: str | None, in_process: bool) -> None:
 
             main(job.path)
             return
-        with job.log.open("ab") as log:
-            process = subprocess.Popen(
-                _command(job, python or sys.executable, request),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=_environment(request),
-                pass_fds=(lock.fileno(),),
-                # A session of its own: Ctrl-C in our terminal is not for the worker.
-                start_new_session=True,
-            )
-    threading.Thread(target=_reap, args=(process, job), daemon=True).start()
+        _launch(_command(job, python or sys.executable, request), [job], [lock], request)
 
 
-def _reap(process: subprocess.Popen[bytes], job: Job) -> None:
+def start_many(jobs: Sequence[Job], *, python: str | None, in_process: bool) -> None:
+    """Run one worker for several job folders, which write one log.
+
+    Raises:
+        MissingExtra: its interpreter lacks a package.
+        Locked: a worker of one of these jobs is alive.
+    """
+    request = jobs[0].read("request") or {}
+    _require(python, request)
+    with ExitStack() as stack:
+        locks = [stack.enter_context(locked(job.lock, timeout=2)) for job in jobs]
+        if in_process:
+            from tunekit.backends.local.many import main
+
+            main([job.path for job in jobs])
+            return
+        numbers = ",".join(str(lock.fileno()) for lock in locks)
+        paths = [str(job.path) for job in jobs]
+        module = ["-m", "tunekit.backends.local.many", "--locks", numbers, *paths]
+        jobs[0].log.touch(mode=0o600)
+        for job in jobs[1:]:
+            _link(jobs[0].log, job.log)
+        _launch([python or sys.executable, *module], jobs, locks, request)
+
+
+def _link(log: Path, other: Path) -> None:
+    """Give a log another name, by which it outlives the first where the file system can."""
+    try:
+        os.link(log, other)
+    except OSError:
+        other.symlink_to(log)
+
+
+def _launch(
+    command: Sequence[str],
+    jobs: Sequence[Job],
+    locks: Sequence[IO[bytes]],
+    request: dict[str, Any],
+) -> None:
+    with jobs[0].log.open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=_environment(request),
+            pass_fds=[lock.fileno() for lock in locks],
+            # A session of its own: Ctrl-C in our terminal is not for the worker.
+            start_new_session=True,
+        )
+    threading.Thread(target=_reap, args=(process, jobs), daemon=True).start()
+
+
+def _reap(process: subprocess.Popen[bytes], jobs: Sequence[Job]) -> None:
     """Note the exit code while somebody can still know it."""
     code = process.wait()
-    if job.path.is_dir():
-        job.write("exit", {"code": code})
+    for job in jobs:
+        if job.path.is_dir():
+            job.write("exit", {"code": code})
 
 
 def _command(job: Job, python: str, request: dict[str, Any]) -> list[str]:

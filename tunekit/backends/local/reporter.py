@@ -83,9 +83,13 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
         commit(folder)
         self._job.emit(CheckpointEvent(step=state.global_step, path=str(folder)))
 
+    def interrupt(self, name: str) -> None:
+        """Stop after the step at hand, for a signal of this name."""
+        self._signal = name
+
     def _heard(self, number: int, frame: FrameType | None) -> None:
         """Note the signal; a second one ends the process at once."""
-        self._signal = signal.Signals(number).name
+        self.interrupt(signal.Signals(number).name)
         signal.signal(number, signal.SIG_DFL)
 
     def _speed(self, numbers: dict[str, float]) -> dict[str, float]:

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,16 @@ _TRAINERS: dict[str, tuple[Any, Any]] = {
 """By objective: the config and the trainer."""
 
 
-def build(job: Job, request: dict[str, Any], model: Any, tokenizer: Any, data: TrainingRows) -> Any:
-    """Make the trainer of the request's objective."""
+def build(
+    job: Job,
+    request: dict[str, Any],
+    model: Any,
+    tokenizer: Any,
+    data: TrainingRows,
+    *,
+    passes: Callable[[Any, dict[str, Any]], Iterable[str]] = install,
+) -> Any:
+    """Make the trainer of the request's objective; `passes` decides who computes."""
     arguments, kind = _TRAINERS[request["objective"]]
     args = _arguments(arguments, job, request)
     # After loading, which may draw random numbers, and right before adapters are initialised.
@@ -66,7 +75,7 @@ def build(job: Job, request: dict[str, Any], model: Any, tokenizer: Any, data: T
     count = partial(total_steps, trainer)
     begun = method.begin(trainer, tokenizer, data.columns, steps=count)
     # Our passes move the weights, so they come after what a method makes of them.
-    for line in (*begun, *install(trainer, request)):
+    for line in (*begun, *passes(trainer, request)):
         if os.environ.get("RANK", "0") == "0":
             job.emit(LogEvent(message=line))
     return trainer

@@ -28,23 +28,33 @@ def main(folder: Path) -> None:
     if first:
         job.write("worker", {"pid": os.getpid(), "python": sys.executable})
     request = job.read("request") or {}
-    result: dict[str, Any]
+    with warnings.catch_warnings():
+        # TRL and PEFT call what transformers has renamed; it is not for our users to mend.
+        warnings.simplefilter("ignore", FutureWarning)
+        noise.silence()
+        task = measure if "task" in request else train
+        result = outcome(lambda: task(job, request, first=first))
+    if first:
+        end(job, result)
+
+
+def outcome(work: Callable[[], None]) -> dict[str, Any]:
+    """Do something, and say how it ended."""
     try:
-        with warnings.catch_warnings():
-            # TRL and PEFT call what transformers has renamed; it is not for our users to mend.
-            warnings.simplefilter("ignore", FutureWarning)
-            noise.silence()
-            (measure if "task" in request else train)(job, request, first=first)
-        result = {"state": JobState.SUCCEEDED}
+        work()
     except Stopped as stop:
-        result = {"state": stop.state, "reason": stop.reason, "error": ""}
+        return {"state": stop.state, "reason": stop.reason, "error": ""}
     except Exception as error:
         traceback.print_exc()
         reason, name = explain(error)
-        result = {"state": JobState.FAILED, "reason": reason, "error": name}
-    if first:
-        job.emit(StateEvent(state=result["state"], reason=result.get("reason", "")))
-        job.write("result", result)
+        return {"state": JobState.FAILED, "reason": reason, "error": name}
+    return {"state": JobState.SUCCEEDED}
+
+
+def end(job: Job, result: dict[str, Any]) -> None:
+    """Leave the result of a job."""
+    job.emit(StateEvent(state=result["state"], reason=result.get("reason", "")))
+    job.write("result", result)
 
 
 def measure(job: Job, request: dict[str, Any], *, first: bool) -> None:
@@ -68,11 +78,9 @@ def train(job: Job, request: dict[str, Any], *, first: bool) -> None:
         import_module("unsloth")
     import torch
 
-    from tunekit.backends.local import models, own_answers, sweep, trainers
+    from tunekit.backends.local import models, sweep
     from tunekit.backends.local.columns import functions
-    from tunekit.backends.local.evaluator import Evaluator
-    from tunekit.backends.local.methods import attach
-    from tunekit.backends.local.rows import tokenized
+    from tunekit.backends.local.training import Training
 
     if request["device"] == "cpu":
         torch.set_num_threads(request["threads"])
@@ -86,49 +94,7 @@ def train(job: Job, request: dict[str, Any], *, first: bool) -> None:
     sweep.decide(job, request, say)
     say(f"loading {request['model']['source']}")
     model, tokenizer = models.load(request)
-    for line in models.fit(request, model):
-        say(line)
-    data = tokenized(Path(request["train"]), request, tokenizer)
-    if "replay" in request:
-        data = own_answers.mixed(data, model, tokenizer, **request["replay"])
-    for line in data.notes:
-        say(line)
-    evaluator = Evaluator.read(request, tokenizer) if first else None
-
-    trainer = trainers.build(job, request, model, tokenizer, data)
-    if first:
-        job.emit(StateEvent(state=JobState.RUNNING))
-    if evaluator and evaluator.enabled:
-        say("measuring the base")
-        with attach.of(trainer).as_base():
-            evaluator.base(trainers.inner(trainer))
-    curve = trainers.watch(job, request, trainer, evaluator)
-
-    _go_on(trainer, job, say)
-
-    if not first:
-        return
-    curve.restore(trainers.inner(trainer))
-    trainers.save(trainer, tokenizer, request, job.adapter)
-    if evaluator and evaluator.enabled:
-        say("measuring the tuned model")
-        found = evaluator.tuned(trainers.inner(trainer), job.adapter, curve=curve.losses)
-        job.emit(EvaluationEvent(result=found.model_dump(mode="json")))
-
-
-def _go_on(trainer: Any, job: Job, say: Callable[[str], None]) -> None:
-    """Train, from the newest good checkpoint on where there is one."""
-    from tunekit.backends.local import checkpoints, trainers
-
-    checkpoint = checkpoints.newest(job.checkpoints)
-    if checkpoint is None:
-        trainer.train()
-    elif checkpoints.step(checkpoint) >= trainers.total_steps(trainer):
-        say(f"all steps are done in {checkpoint.name}; nothing is trained again")
-        trainers.load_weights(trainer, checkpoint)
-    else:
-        say(f"resuming from {checkpoint.name}")
-        trainer.train(resume_from_checkpoint=str(checkpoint))
+    Training.prepare(job, request, model, tokenizer, first=first).carry_out()
 
 
 if __name__ == "__main__":

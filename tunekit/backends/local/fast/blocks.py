@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -26,6 +26,11 @@ class Segment:
         """Tokens before its own."""
         return sum(stop - start for start, stop in self.before)
 
+    def moved(self, by: int) -> Segment:
+        """Give it where the stream begins later."""
+        before = tuple((start + by, stop + by) for start, stop in self.before)
+        return Segment(self.start + by, self.stop + by, before)
+
 
 @dataclass(frozen=True)
 class Block:
@@ -44,6 +49,16 @@ class Block:
     beginning: Tensor
     first: Tensor
     last: Tensor
+
+    def moved(self, by: int) -> Block:
+        """Give it where the stream begins later."""
+        return replace(
+            self,
+            start=self.start + by,
+            stop=self.stop + by,
+            spans=tuple((start + by, stop + by) for start, stop in self.spans),
+            homes=tuple(home and (home[0] + by, home[1] + by) for home in self.homes),
+        )
 
 
 def cut(segments: Sequence[Segment], window: int | None, device: torch.device) -> tuple[Block, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from tunekit.backends.local.fast.attention import Attention, Reach
-from tunekit.backends.local.fast.linear import Gradients, Masks, Projection
+from tunekit.backends.local.fast.linear import Gradients, Group
 from tunekit.backends.local.fast.operations import Angles, Norm, Operations
 from tunekit.backends.local.fast.stream import Stream
 
@@ -31,7 +31,8 @@ class Pass:
     run: Operations
     attention: Attention
     adapted: bool = True
-    masks: Masks | None = None
+    masks: Any = None
+    """What the groups draw dropout with; of several tenants also whose rows are whose."""
 
 
 @dataclass
@@ -59,10 +60,10 @@ class Kept:
 class Decoder:
     """A decoder layer."""
 
-    qkv: Projection
-    o: Projection
-    gate_up: Projection
-    down: Projection
+    qkv: Group
+    o: Group
+    gate_up: Group
+    down: Group
     before_attention: Norm
     before_mlp: Norm
     reach: Reach
@@ -73,7 +74,7 @@ class Decoder:
     after_mlp: Norm | None = None
 
     @property
-    def groups(self) -> dict[str, Projection]:
+    def groups(self) -> dict[str, Group]:
         """The groups by name."""
         return {name: getattr(self, name) for name in GROUPS}
 

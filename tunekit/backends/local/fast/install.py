@@ -10,8 +10,8 @@ from __future__ import annotations
 import ctypes
 import functools
 import platform
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -19,14 +19,15 @@ from trl.trainer.utils import FusedCausalLMOutput
 
 from tunekit.backends.local.fast.attention import Attention
 from tunekit.backends.local.fast.compiled import Uncompiled
+from tunekit.backends.local.fast.decoder import Decoder
 from tunekit.backends.local.fast.fused import Fused
 from tunekit.backends.local.fast.memory import Memory
+from tunekit.backends.local.fast.mixed import Mixed
 from tunekit.backends.local.fast.modules import ADAPTER, REFERENCE, is_adapted, references
 from tunekit.backends.local.fast.native import Native
-from tunekit.backends.local.fast.network import Network
 from tunekit.backends.local.fast.operations import Operations, Scores, compiled
 from tunekit.backends.local.fast.reading import read
-from tunekit.backends.local.fast.stream import IGNORED, Row, join
+from tunekit.backends.local.fast.stream import IGNORED, Row, Stream, join
 from tunekit.backends.local.fast.unsuited import Unsuited
 from tunekit.backends.local.kernels import OBJECTIVES
 from tunekit.errors import SpecError
@@ -64,7 +65,61 @@ def install(trainer: Any, request: dict[str, Any]) -> Iterator[str]:
     yield f"kernels: fast{notes}"
 
 
-def answer(model: Any, network: Network) -> None:
+def mix(models: Sequence[Any], requests: Sequence[dict[str, Any]]) -> tuple[Mixed, str]:
+    """Read the models of several trainings on one base; gives what is to be said of it.
+
+    Raises:
+        SpecError: they are not understood.
+    """
+    recompute = any(request["trainer"]["gradient_checkpointing"] for request in requests)
+    try:
+        for model, request in zip(models, requests, strict=True):
+            _check(request, model)
+        run, notes = _operations(models[0])
+        attention = _attention(models[0])
+        mixed = Mixed(models, run, recompute=recompute, attention=attention)
+    except Unsuited as why:
+        raise SpecError(
+            f"model: several adapters cannot be trained at once on this one: {why}; "
+            "train them one after another, with `tunekit run`"
+        ) from None
+    _give_back()
+    return mixed, f"kernels: fast, mixed with {len(models) - 1} other trainings{notes}"
+
+
+class Passes(Protocol):
+    """Who computes: a network, or one tenant of it."""
+
+    @property
+    def layers(self) -> Sequence[Decoder]:
+        """The layers."""
+        ...
+
+    @property
+    def attention(self) -> Attention:
+        """How attention is computed."""
+        ...
+
+    @property
+    def drops(self) -> bool:
+        """Whether an adapter has a dropout."""
+        ...
+
+    @property
+    def parameters(self) -> Sequence[Tensor]:
+        """A and B of every adapter."""
+        ...
+
+    def log_probs(self, stream: Stream, *, training: bool = False) -> Scores:
+        """Score the labels of a stream."""
+        ...
+
+    def reference(self, stream: Stream, instead: Sequence[Tensor] | None = None) -> Scores:
+        """Score them by the base, or by it and adapters in the place of those that learn."""
+        ...
+
+
+def answer(model: Any, network: Passes) -> None:
     """Answer a PEFT model's calls for log-probabilities from a network read from it."""
     base = model.get_base_model()
     before: Callable[..., Any] = base.forward
@@ -83,7 +138,7 @@ def answer(model: Any, network: Network) -> None:
 class _Answers:
     """Answers calls, or gives None for one that it does not understand."""
 
-    def __init__(self, base: Any, network: Network) -> None:
+    def __init__(self, base: Any, network: Passes) -> None:
         self.base, self.network = base, network
         self.layer = next(module for module in base.modules() if is_adapted(module))
         self.reference = {ADAPTER: Memory(), REFERENCE: Memory()}

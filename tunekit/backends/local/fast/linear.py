@@ -64,11 +64,52 @@ class Masks:
 
     seed: int
 
+    @classmethod
+    def random(cls) -> Masks:
+        """Take a seed from torch's generator."""
+        return cls(int(torch.randint(1 << 31, ()).item()))
+
     def draw(self, number: int, like: Tensor, rate: float) -> Tensor:
         """Give 0 or 1 / (1 - rate) for each number of `like`; `number` tells layers apart."""
         generator = torch.Generator(like.device).manual_seed(self.seed + number)
         kept = torch.empty_like(like, memory_format=torch.contiguous_format)
         return kept.bernoulli_(1 - rate, generator=generator).div_(1 - rate)
+
+
+class Group(Protocol):
+    """Linear layers with adapters that read one input."""
+
+    inputs: int
+    outputs: int
+    extra: int
+    """Columns that the adapters need beside an input or a gradient."""
+    parts: tuple[Part, ...]
+    drops: bool
+
+    def copies(self) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """Give each place of an adapter in a matrix, what belongs there, and its scale."""
+        ...
+
+    def forward(self, x: Tensor, *, adapted: bool, room: int, masks: Any = None) -> Tensor:
+        """Multiply x, which is wide by `extra`; the product is wide by `room`."""
+        ...
+
+    def backward(self, dy: Tensor, *, onward: bool, masks: Any = None) -> Tensor | None:
+        """Write g beside dy, which is wide by `extra`; with `onward` give the gradient of x."""
+        ...
+
+    def gradients(
+        self,
+        into: Gradients,
+        x: Tensor,
+        h: Tensor,
+        dy: Tensor,
+        *,
+        norm: tuple[Norm, Tensor] | None = None,
+        masks: Any = None,
+    ) -> None:
+        """Add the gradients of the adapters, after `backward` has written g."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -119,7 +160,7 @@ class Projection:
         self.base, self.bias, self._run = base, bias, run
         self.inputs, self.outputs = base.inputs, base.outputs
         self.extra = int(base.a.shape[0])
-        self.parts = tuple(_parts(layers, number))
+        self.parts = tuple(parts(layers, number))
         self.drops = any(part.adapter.dropout for part in self.parts)
 
     def copies(self) -> Iterator[tuple[Tensor, Tensor, float]]:
@@ -158,9 +199,7 @@ class Projection:
             self._run.mm(dy[:, : n + extra], matrix[:, :k], dx)
             return dx
         dx = dy[:, :n] @ matrix[:n, :k]
-        for part in self.parts:
-            lower = dy[:, n : n + extra][:, part.ranks] @ self.base.a[part.ranks]
-            dx += lower.mul_(masks.draw(part.number, lower, part.adapter.dropout))
+        add_lower(dx, dy[:, n : n + extra], self.base.a, self.parts, masks)
         return dx
 
     def gradients(
@@ -178,31 +217,70 @@ class Projection:
         With `norm`, x is what went into a norm before the group: the product with g takes the
         scale of each row and the norm's weights along, and the norm's output need not be kept.
         """
-        if not self.parts:
-            return
-        g = dy[:, self.outputs : self.outputs + self.extra]
-        if norm is not None:
-            g = g * norm[1][:, None].to(g.dtype)
-        x = x[:, : self.inputs]
-        db = h.t() @ dy[:, : self.outputs]
-        whole = None if masks is not None and self.drops else g.t() @ x
-        for part in self.parts:
-            if whole is None:
-                assert masks is not None
-                mask = masks.draw(part.number, x, part.adapter.dropout)
-                da = g[:, part.ranks].t() @ mask.mul_(x)
-            else:
-                da = whole[part.ranks]
-            into.add(part.adapter.a, da if norm is None else da * norm[0].weight)
-            into.add(part.adapter.b, db[part.ranks, part.outputs].t(), part.adapter.scale)
+        if self.parts:
+            g = dy[:, self.outputs : self.outputs + self.extra]
+            given = Given(x[:, : self.inputs], h, dy[:, : self.outputs], g)
+            add_gradients(into, self.parts, given, norm=norm, masks=masks)
 
     def _lower_dropped(self, x: Tensor, masks: Masks) -> None:
         """Write h beside x, each adapter's input with a dropout of its own."""
         inner, lower = x[:, : self.inputs], x[:, self.inputs : self.inputs + self.extra]
-        lower.zero_()
-        for part in self.parts:
-            mask = masks.draw(part.number, inner, part.adapter.dropout)
-            lower[:, part.ranks] = mask.mul_(inner) @ self.base.a[part.ranks].t()
+        lower_dropped(inner, lower, self.base.a, self.parts, masks)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the gradients of a group's adapters are made of."""
+
+    x: Tensor
+    h: Tensor
+    """x A^T."""
+    dy: Tensor
+    g: Tensor
+    """dy sB."""
+
+
+def add_gradients(
+    into: Gradients,
+    parts: Sequence[Part],
+    given: Given,
+    *,
+    norm: tuple[Norm, Tensor] | None,
+    masks: Masks | None,
+) -> None:
+    """Add the gradients of adapters; `norm` as in `Projection.gradients`."""
+    x, g = given.x, given.g
+    if norm is not None:
+        g = g * norm[1][:, None].to(g.dtype)
+    db = given.h.t() @ given.dy
+    drops = masks is not None and any(part.adapter.dropout for part in parts)
+    whole = None if drops else g.t() @ x
+    for part in parts:
+        if whole is None:
+            assert masks is not None
+            mask = masks.draw(part.number, x, part.adapter.dropout)
+            da = g[:, part.ranks].t() @ mask.mul_(x)
+        else:
+            da = whole[part.ranks]
+        into.add(part.adapter.a, da if norm is None else da * norm[0].weight)
+        into.add(part.adapter.b, db[part.ranks, part.outputs].t(), part.adapter.scale)
+
+
+def add_lower(dx: Tensor, g: Tensor, a: Tensor, parts: Sequence[Part], masks: Masks) -> None:
+    """Add what adapters with a dropout give to the gradient of x."""
+    for part in parts:
+        lower = g[:, part.ranks] @ a[part.ranks]
+        dx += lower.mul_(masks.draw(part.number, lower, part.adapter.dropout))
+
+
+def lower_dropped(
+    inner: Tensor, lower: Tensor, a: Tensor, parts: Sequence[Part], masks: Masks
+) -> None:
+    """Write x A^T, each adapter's input with a dropout of its own."""
+    lower.zero_()
+    for part in parts:
+        mask = masks.draw(part.number, inner, part.adapter.dropout)
+        lower[:, part.ranks] = mask.mul_(inner) @ a[part.ranks].t()
 
 
 def copy_all(into: list[Tensor], sources: list[Tensor]) -> None:
@@ -222,7 +300,8 @@ def room(layers: Sequence[Layer]) -> int:
     return -(-ranks // ALIGNED) * ALIGNED
 
 
-def _parts(layers: Sequence[Layer], number: int) -> Iterator[Part]:
+def parts(layers: Sequence[Layer], number: int) -> Iterator[Part]:
+    """Give the place of each adapter in the matrix of its group."""
     rank = output = 0
     for place, layer in enumerate(layers):
         if layer.adapter is not None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tunekit.backends.local.fast import quantized
 from tunekit.backends.local.fast.linear import Adapter, Layer, Projection, room
 from tunekit.backends.local.fast.operations import Operations
+from tunekit.backends.local.fast.tenants import TenantGroup, widest
 from tunekit.backends.local.fast.unsuited import Unsuited
 from tunekit.backends.local.fast.weights import Dense, Packed, Shelf
 
@@ -67,20 +68,43 @@ def group(
 ) -> Projection:
     """Join modules that read one input."""
     layers = [linear.layer for linear in linears]
+    base, bias = _joined(linears, run, shelf, like=like, extra=room(layers))
+    return Projection(base, layers, bias, number=number, run=run)
+
+
+def shared(
+    tenants: Sequence[Sequence[Linear]],
+    run: Operations,
+    shelf: Shelf,
+    *,
+    slots: int,
+    like: Tensor,
+    number: int,
+) -> TenantGroup:
+    """Join modules that read one input; each tenant has adapters of its own on the same base."""
+    layers = [[linear.layer for linear in linears] for linears in tenants]
+    extra = slots * widest(layers)
+    base, bias = _joined(tenants[0], run, shelf, like=like, extra=extra)
+    return TenantGroup(base, layers, bias, number=number, run=run)
+
+
+def _joined(
+    linears: Sequence[Linear], run: Operations, shelf: Shelf, *, like: Tensor, extra: int
+) -> tuple[Dense | Packed, Tensor | None]:
+    """Give the weights and biases of modules in one."""
     modules = [linear.module for linear in linears]
-    base: Dense | Packed
+    bias = _bias(modules, like)
     if all(type(module) is nn.Linear for module in modules):
-        base = Dense([module.weight for module in modules], room(layers))
-    else:
-        base = Packed(
-            [quantized.unpacker(module, run, like.dtype) for module in modules],
-            [layer.outputs for layer in layers],
-            int(modules[0].in_features),
-            room(layers),
-            like=like,
-            shelf=shelf,
-        )
-    return Projection(base, layers, _bias(modules, like), number=number, run=run)
+        return Dense([module.weight for module in modules], extra), bias
+    packed = Packed(
+        [quantized.unpacker(module, run, like.dtype) for module in modules],
+        [linear.layer.outputs for linear in linears],
+        int(modules[0].in_features),
+        extra,
+        like=like,
+        shelf=shelf,
+    )
+    return packed, bias
 
 
 def _base(module: Any) -> Any:

@@ -21,6 +21,8 @@ from tunekit.backends.local.fast.weights import Shelf
 
 Rotate = Callable[[Tensor], dict[str, Angles | None]]
 """From positions to the angles of each kind of layer."""
+Copy = tuple[Tensor, Tensor, float]
+"""A place in a matrix, what belongs there, and by what it is multiplied."""
 
 
 @dataclass
@@ -43,6 +45,8 @@ class Network:
     """A and B of every adapter."""
     lowest: tuple[int, str] | None = field(init=False)
     """The layer and group of the lowest adapter."""
+    copies: list[Copy] = field(init=False)
+    """Where every adapter stands."""
 
     def __post_init__(self) -> None:
         places = [
@@ -56,54 +60,59 @@ class Network:
         ]
         self.lowest = next(((n, name) for n, name, group in places if group.parts), None)
         self.drops = any(group.drops for *_, group in places)
-        self._copies = [copy for *_, group in places for copy in group.copies()]
+        self.copies = [copy for *_, group in places for copy in group.copies()]
 
     def log_probs(self, stream: Stream, *, training: bool = False) -> Scores:
         """Score the labels of a stream, with a gradient where one is wanted."""
-        masks = None
-        if training and self.drops:
-            masks = Masks(int(torch.randint(1 << 31, ()).item()))
-        this = self._pass(stream, adapted=True, masks=masks)
-        self.refresh()
-        hidden: Any = cast("Any", _Trunk).apply(self, this, *self.parameters)
-        return log_probs(hidden, self.head, stream.targets, self.run)
+        masks = Masks.random() if training and self.drops else None
+        self.refresh(self.copies)
+        return self.scores(self.begin(stream, masks=masks), self.parameters)
 
     def reference(self, stream: Stream, instead: Sequence[Tensor] | None = None) -> Scores:
         """Score the labels of a stream by the frozen model, without a gradient.
 
         With `instead`, tensors like `parameters`, by the frozen model and these adapters.
         """
-        this = self._pass(stream, adapted=instead is not None)
-        with torch.no_grad():
-            if instead is None:
-                return log_probs(self.trunk(this)[0], self.head, stream.targets, self.run)
-            self.refresh(instead)
-            try:
-                return log_probs(self.trunk(this)[0], self.head, stream.targets, self.run)
-            finally:
-                # A backward pass may still want the adapters of the pass before.
-                self.refresh()
+        this = self.begin(stream, adapted=instead is not None)
+        if instead is None:
+            return self.frozen(this)
+        self.refresh(in_place_of(self.copies, instead))
+        try:
+            return self.frozen(this)
+        finally:
+            # A backward pass may still want the adapters of the pass before.
+            self.refresh(self.copies)
 
-    def _pass(self, stream: Stream, *, adapted: bool, masks: Masks | None = None) -> Pass:
+    def begin(self, stream: Stream, *, adapted: bool = True, masks: Any = None) -> Pass:
+        """Give what all layers have in common in a pass over a stream."""
         angles = self.rotate(stream.positions)
         return Pass(stream, angles, self.run, self.attention, adapted, masks)
 
-    def refresh(self, adapters: Sequence[Tensor] | None = None) -> None:
-        """Copy the adapters, or others like them, into the matrices of their groups."""
+    def scores(self, this: Pass, parameters: Sequence[Tensor]) -> Scores:
+        """Score the labels of a pass; a gradient goes to these parameters of its adapters."""
+        hidden: Any = cast("Any", _Trunk).apply(self, this, parameters, *parameters)
+        return log_probs(hidden, self.head, this.stream.targets, self.run)
+
+    def frozen(self, this: Pass) -> Scores:
+        """Score the labels of a pass without a gradient."""
+        with torch.no_grad():
+            return log_probs(self.trunk(this)[0], self.head, this.stream.targets, self.run)
+
+    def refresh(self, copies: Sequence[Copy]) -> None:
+        """Copy adapters into the matrices of their groups."""
         self.shelf.clear()
         with torch.no_grad():
             scaled = multiply_all(
-                list(self.parameters if adapters is None else adapters),
-                [scale for *_, scale in self._copies],
+                [source for _, source, _ in copies], [scale for *_, scale in copies]
             )
-            copy_all([into for into, *_ in self._copies], scaled)
+            copy_all([into for into, *_ in copies], scaled)
 
-    def trunk(self, this: Pass, *, keep: bool = False) -> tuple[Tensor, _State]:
+    def trunk(self, this: Pass, *, keep: bool = False) -> tuple[Tensor, State]:
         """Give the normed hidden states where labels are predicted; keep what a gradient needs."""
         x, delta = embedding(this.stream.tokens, self.words), None
         if self.word_scale is not None:
             x = x * self.word_scale
-        state = _State()
+        state = State()
         for n, layer in enumerate(self.layers):
             wanted = keep and self.lowest is not None and n >= self.lowest[0]
             if wanted and self.recompute and delta is not None:
@@ -116,7 +125,7 @@ class Network:
         state.last, hidden, state.scale = self.run.norm(x[places], delta[places], self.norm, 0)
         return hidden, state
 
-    def trunk_backward(self, this: Pass, state: _State, d_hidden: Tensor) -> Gradients:
+    def trunk_backward(self, this: Pass, state: State, d_hidden: Tensor) -> Gradients:
         """Give the gradients of all adapters."""
         assert self.lowest is not None and state.last is not None and state.scale is not None
         into, width = Gradients(), self.norm.weight.shape[0]
@@ -135,8 +144,13 @@ class Network:
         return into
 
 
+def in_place_of(copies: Sequence[Copy], others: Sequence[Tensor]) -> list[Copy]:
+    """Give copies of other tensors to the same places, in the same order."""
+    return [(into, other, scale) for (into, _, scale), other in zip(copies, others, strict=True)]
+
+
 @dataclass
-class _State:
+class State:
     """What a pass over all layers leaves for its backward pass, which uses it up."""
 
     inputs: list[Tensor | None] = field(default_factory=list[Tensor | None])
@@ -149,9 +163,11 @@ class _Trunk(Function):  # type: ignore[misc]
     """All layers as one node of the graph."""
 
     @staticmethod
-    def forward(ctx: Any, network: Network, this: Pass, *parameters: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, network: Network, this: Pass, parameters: Sequence[Tensor], *tensors: Tensor
+    ) -> Tensor:
         hidden, state = network.trunk(this, keep=any(ctx.needs_input_grad))
-        ctx.network, ctx.this, ctx.state = network, this, state
+        ctx.network, ctx.this, ctx.state, ctx.parameters = network, this, state, parameters
         return hidden
 
     @staticmethod
@@ -159,4 +175,4 @@ class _Trunk(Function):  # type: ignore[misc]
         network, state = ctx.network, ctx.state
         ctx.state = None
         found = network.trunk_backward(ctx.this, state, *d_hidden)
-        return (None, None, *found.spread(network.parameters))
+        return (None, None, None, *found.spread(ctx.parameters))

@@ -7,7 +7,7 @@ changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch.nn.functional import gelu, silu
 from tunekit.backends.local.fast import modules
 from tunekit.backends.local.fast.attention import Attention, Blocked, Reach
 from tunekit.backends.local.fast.decoder import GROUPS, Decoder
-from tunekit.backends.local.fast.linear import Projection
+from tunekit.backends.local.fast.linear import Group
 from tunekit.backends.local.fast.modules import Linear
 from tunekit.backends.local.fast.network import Network, Rotate
 from tunekit.backends.local.fast.operations import Angles, Heads, Norm, Operations
@@ -43,6 +43,8 @@ _PROJECTIONS = (
 )
 _LAYER = {"self_attn", "mlp", "input_layernorm", "post_attention_layernorm"}
 _SANDWICHED = _LAYER | {"pre_feedforward_layernorm", "post_feedforward_layernorm"}
+_Join = Callable[[int, str, Operations, Shelf, Tensor], Group]
+"""From the number of a layer and the name of a group to the group."""
 _SHELF = 64_000_000
 """Bytes of unpacked weights that wait for the backward pass."""
 
@@ -58,6 +60,41 @@ def read(
     Raises:
         Unsuited: something is not as it is in the families known here.
     """
+    parts = _parts(model)
+
+    def group(n: int, name: str, run: Operations, shelf: Shelf, like: Tensor) -> Group:
+        linears = parts[n].linears[name]
+        return modules.group(linears, run, shelf, like=like, number=_number(n, name))
+
+    return _network(model, parts, group, run, recompute=recompute, attention=attention)
+
+
+def read_all(
+    models: Sequence[Any],
+    run: Operations,
+    *,
+    slots: int,
+    recompute: bool,
+    attention: Attention | None = None,
+) -> Network:
+    """Read PEFT models over one base, whose weights are the same tensors in each.
+
+    At most `slots` of them are in one pass.
+
+    Raises:
+        Unsuited: as `read`.
+    """
+    tenants = [_parts(model) for model in models]
+
+    def group(n: int, name: str, run: Operations, shelf: Shelf, like: Tensor) -> Group:
+        linears = [parts[n].linears[name] for parts in tenants]
+        return modules.shared(linears, run, shelf, slots=slots, like=like, number=_number(n, name))
+
+    return _network(models[0], tenants[0], group, run, recompute=recompute, attention=attention)
+
+
+def _parts(model: Any) -> list[_Part]:
+    """Understand a model, and change nothing."""
     base = model.get_base_model()
     family = FAMILIES.get(type(base).__name__)
     if family is None or not type(base).__module__.startswith("transformers.models."):
@@ -65,13 +102,31 @@ def read(
     _check_whole(base, family)
     parts = [_Part.read(layer, base.config, family) for layer in base.model.layers]
     _check_trained(model, parts)
+    return parts
+
+
+def _network(
+    model: Any,
+    parts: Sequence[_Part],
+    group: _Join,
+    run: Operations,
+    *,
+    recompute: bool,
+    attention: Attention | None,
+) -> Network:
+    """Put together what `parts` are; from here on the model is changed."""
+    base = model.get_base_model()
     shelf, like = Shelf(_SHELF), base.model.embed_tokens.weight
     scale = getattr(base.model.embed_tokens, "embed_scale", None)
+    layers = [
+        part.decoder({name: group(n, name, run, shelf, like) for name in GROUPS})
+        for n, part in enumerate(parts)
+    ]
     return Network(
         words=like,
         word_scale=None if scale is None else float(scale.to(like.dtype)),
-        layers=[part.decoder(run, shelf, like, n) for n, part in enumerate(parts)],
-        norm=_norm(base.model.norm, family),
+        layers=layers,
+        norm=_norm(base.model.norm, parts[0].family),
         head=base.lm_head.weight,
         rotate=_rotate(base.model.rotary_emb, sorted({part.rotation for part in parts})),
         run=run,
@@ -79,6 +134,11 @@ def read(
         shelf=shelf,
         recompute=recompute,
     )
+
+
+def _number(layer: int, name: str) -> int:
+    """Tell the dropout of a group from that of others."""
+    return 16 * layer + 4 * GROUPS.index(name)
 
 
 @dataclass(frozen=True)
@@ -121,14 +181,10 @@ class _Part:
                 if linear.adapter is not None:
                     yield from (linear.adapter.a, linear.adapter.b)
 
-    def decoder(self, run: Operations, shelf: Shelf, like: Tensor, place: int) -> Decoder:
-        """Make our layer; from here on the model is changed."""
+    def decoder(self, groups: dict[str, Group]) -> Decoder:
+        """Make our layer."""
         layer, attention = self.layer, self.layer.self_attn
         sandwiched = hasattr(layer, "pre_feedforward_layernorm")
-        groups: dict[str, Projection] = {
-            name: modules.group(linears, run, shelf, like=like, number=16 * place + 4 * n)
-            for n, (name, linears) in enumerate(self.linears.items())
-        }
         before_mlp = "pre_feedforward_layernorm" if sandwiched else "post_attention_layernorm"
         return Decoder(
             **groups,

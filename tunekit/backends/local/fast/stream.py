@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -45,6 +46,8 @@ class Stream:
     """Where in the stream each label is predicted; rows in order. A place can occur twice."""
     targets: Tensor
     """The labels themselves."""
+    streams: tuple[Stream, ...] = ()
+    """Those that it was put together from; none of them sees another."""
     _blocks: dict[int | None, tuple[Block, ...]] = field(
         default_factory=dict[int | None, tuple[Block, ...]]
     )
@@ -57,8 +60,36 @@ class Stream:
     def blocks(self, window: int | None) -> tuple[Block, ...]:
         """Give the blocks of attention, cut once for all layers with this window."""
         if window not in self._blocks:
-            self._blocks[window] = cut(self.segments, window, self.tokens.device)
+            self._blocks[window] = self._cut(window)
         return self._blocks[window]
+
+    def _cut(self, window: int | None) -> tuple[Block, ...]:
+        """Cut; a block that held tokens of two streams would spread what is not finite in one."""
+        if not self.streams:
+            return cut(self.segments, window, self.tokens.device)
+        return tuple(
+            block.moved(start)
+            for start, stream in zip(_starts(self.streams), self.streams, strict=True)
+            for block in stream.blocks(window)
+        )
+
+
+def chain(streams: Sequence[Stream]) -> Stream:
+    """Put whole streams one behind the other, each as it would be alone."""
+    starts = _starts(streams)
+    pairs = list(zip(starts, streams, strict=True))
+    return Stream(
+        tokens=torch.cat([stream.tokens for stream in streams]),
+        positions=torch.cat([stream.positions for stream in streams]),
+        segments=tuple(part.moved(start) for start, stream in pairs for part in stream.segments),
+        places=torch.cat([stream.places + start for start, stream in pairs]),
+        targets=torch.cat([stream.targets for stream in streams]),
+        streams=tuple(streams),
+    )
+
+
+def _starts(streams: Sequence[Stream]) -> list[int]:
+    return [0, *accumulate(stream.length for stream in streams)][:-1]
 
 
 def join(rows: Sequence[Row], *, share: bool, device: torch.device | None = None) -> Stream:
