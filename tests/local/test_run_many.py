@@ -88,6 +88,7 @@ def test_each_is_what_it_is_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         equal(one, other)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_pass_holds_so_many_tokens_and_results_are_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
