@@ -28,7 +28,8 @@ def curve(scale: float) -> tuple[float, Forgetting]:
         # Divergences: 0.40 0.29 0.20 0.14 0.086 0.05.
         (0.95, "warn", 0.9, 2),
         (0.85, "pass", 0.6, 5),
-        (0.95, "pass", None, 5),
+        # Between 0.7 and 0.6 one is tried, which forgets too much and keeps too little.
+        (0.95, "pass", None, 6),
         (0.0, "fail", 1.0, 1),
     ],
 )
@@ -39,6 +40,19 @@ def test_the_largest_scale_that_passes_and_keeps_the_gain_is_taken(
     assert found.chosen == chosen
     assert len(found.steps) == tried
     assert found.steps[0].kept == 1.0
+
+
+def test_between_a_scale_that_forgets_and_one_that_keeps_too_little_others_are_tried() -> None:
+    def look(scale: float) -> tuple[float, Forgetting]:
+        return 3.0 - 2.0 * min(1.0, 2.5 * scale), forgotten(scale**2)
+
+    # The limit of 0.10 is passed at 0.316; half of the gain is left at 0.2.
+    found = search(3.0, look, keep=0.76)
+    tried = (*(n / 10 for n in range(10, 2, -1)), 0.35, 0.325)
+    assert [step.scale for step in found.steps] == pytest.approx(tried)
+    assert found.chosen is None
+    found = search(3.0, lambda scale: (look(scale)[0], forgotten(0.9 * scale**2)), keep=0.8)
+    assert found.chosen == pytest.approx(0.325)
 
 
 def test_the_gain_is_a_share_of_the_largest_at_any_scale() -> None:

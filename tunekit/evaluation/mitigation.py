@@ -12,6 +12,8 @@ from tunekit.evaluation.verdict import Forgetting, Status
 SCALES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 KEEP = 0.95
 """Share of the gain that must be left."""
+HALVINGS = 2
+"""Scales that are tried between two of the above, one of which forgets too much."""
 _ORDER: tuple[Status, ...] = ("fail", "warn", "pass")
 
 
@@ -50,6 +52,9 @@ def search(
 ) -> Mitigation:
     """Try scales from 1 down until one forgets little enough, or too little of the gain is left.
 
+    Where the last one forgets little enough and the one before keeps enough, some between them are
+    tried too.
+
     Args:
         base_loss: The base's loss on the held-out rows.
         look: Gives loss and forgetting of the tuned model at a scale.
@@ -57,17 +62,33 @@ def search(
         worst: The worst that may be forgotten.
     """
     seen: list[tuple[float, float, Forgetting]] = []
+
+    def step(scale: float) -> Step:
+        seen.append((scale, *look(scale)))
+        return _steps(base_loss, seen)[-1]
+
     for scale in SCALES:
-        loss, forgotten = look(scale)
-        seen.append((scale, loss, forgotten))
-        steps = _steps(base_loss, seen)
-        if _fits(steps[-1], keep, worst):
+        last = step(scale)
+        if _fits(last, keep, worst):
             break
         # Beyond the scale that gains most, less of the adapter gains less.
-        if steps[-1].kept < keep and loss > min(found for _, found, _ in seen):
+        if last.kept < keep and last.loss > min(found for _, found, _ in seen):
+            if _mild(last, worst):
+                _between(step, last.scale, seen[-2][0], keep=keep, worst=worst)
             break
     steps = _steps(base_loss, seen)
     return Mitigation(base_loss=base_loss, steps=steps, chosen=choose(steps, keep, worst))
+
+
+def _between(
+    step: Callable[[float], Step], low: float, high: float, *, keep: float, worst: Status
+) -> None:
+    """Halve the gap between a scale that keeps too little and one that forgets too much."""
+    for _ in range(HALVINGS):
+        found = step((low + high) / 2)
+        if _fits(found, keep, worst) or (found.kept < keep and not _mild(found, worst)):
+            return
+        low, high = (found.scale, high) if _mild(found, worst) else (low, found.scale)
 
 
 def choose(steps: Sequence[Step], keep: float, worst: Status) -> float | None:
@@ -76,8 +97,12 @@ def choose(steps: Sequence[Step], keep: float, worst: Status) -> float | None:
 
 
 def _fits(step: Step, keep: float, worst: Status) -> bool:
-    enough = _ORDER.index(step.forgetting.status) >= _ORDER.index(worst)
-    return enough and step.kept >= keep
+    return _mild(step, worst) and step.kept >= keep
+
+
+def _mild(step: Step, worst: Status) -> bool:
+    """Say whether it forgets little enough."""
+    return _ORDER.index(step.forgetting.status) >= _ORDER.index(worst)
 
 
 def _steps(base_loss: float, seen: Sequence[tuple[float, float, Forgetting]]) -> tuple[Step, ...]:
