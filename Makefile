@@ -70,7 +70,6 @@ bench: $(VENV)/.dev ## Measure what a CPU can measure beside training
 	@$(BIN)/python benchmarks/malformed.py
 	@$(BIN)/python benchmarks/memory.py
 	@$(BIN)/python benchmarks/reliability.py
-	@$(BIN)/python benchmarks/many.py
 	@$(INSTALL) datasketch
 	@$(BIN)/python benchmarks/near.py
 
@@ -79,6 +78,7 @@ bench-training: $(VENV)/.dev ## Measure training and evaluation, for some hours;
 	@$(BIN)/python benchmarks/local.py
 	@for part in sft dpo qlora labels lengths exact ceiling; do $(BIN)/python benchmarks/fast.py $$part; done
 	@$(BIN)/python benchmarks/linear.py
+	@$(BIN)/python benchmarks/many.py
 	@$(BIN)/python benchmarks/evaluation.py
 	@$(BIN)/python benchmarks/verdicts.py
 	@$(BIN)/python benchmarks/forgetting.py

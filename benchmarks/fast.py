@@ -29,7 +29,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import chats
-from local import _peak
+from local import peak_of
+from scratch import scratch
 
 import tunekit as tk
 from tunekit.backends.local.models import locate
@@ -185,7 +186,7 @@ def ours(work: Work, *, kernels: Any, lora: bool = False) -> Measured:
     for event in run.events():
         if event.kind == "metrics" and "loss" in event.metrics:
             marks.append((event.time, event.metrics["num_tokens"], event.metrics["loss"]))
-            peak = max(peak, _peak(run))
+            peak = max(peak, peak_of(run))
     run.wait()
     return measured(start, marks, peak)
 
@@ -371,12 +372,8 @@ def main() -> None:
         products()
         return
     print(f"{platform.machine()}, {os.cpu_count()} cores, {_threads()} threads")
-    converted = Path(locate(MODEL)).parent
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        (place / "home").mkdir()
-        (place / "home" / "models").symlink_to(converted)
-        os.environ["TUNEKIT_HOME"] = str(place / "home")
+    locate(MODEL)  # converted before anything is timed
+    with scratch() as place:
         PARTS[options.part](place, steps=options.steps, repeats=options.repeats)
 
 

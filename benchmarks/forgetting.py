@@ -7,13 +7,12 @@ Llama-3.2-3B on MetaMathQA and reports the change of the loss on Wikipedia
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from scratch import scratch
+
 import tunekit as tk
-from tunekit.home import home
 
 ROOT = Path(__file__).parent.parent / "examples" / "data"
 MLP = ("gate_proj", "up_proj", "down_proj")
@@ -81,11 +80,7 @@ def forgotten(method: dict[str, Any], rate: float) -> tuple[float, float, float]
 
 def main() -> None:
     """Print a table."""
-    models = home() / "models"
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["TUNEKIT_HOME"] = folder
-        if models.is_dir():
-            (Path(folder) / "models").symlink_to(models)
+    with scratch():
         for name, published, method, rate in RUNS:
             loss, divergence, gain = forgotten(method, rate)
             print(

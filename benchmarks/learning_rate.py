@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 import os
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scratch import scratch
+
 import tunekit as tk
-from tunekit.home import home
 
 # pandas looks for a package named as a file beside this one.
 sys.path[:] = [place for place in sys.path if place != str(Path(__file__).parent)]
@@ -122,15 +122,10 @@ def row(name: str, case: Case) -> str:
 def main() -> None:
     """Measure the rows that are named, or all."""
     names = sys.argv[1:] or list(CASES)
-    converted = home() / "models"
-    converted.mkdir(parents=True, exist_ok=True)
     print("| | auto | 1/9 | 1/3 | auto | x 3 | x 9 | auto over best |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in names:
-        with tempfile.TemporaryDirectory() as folder:
-            # Runs are thrown away; the converted model is kept.
-            (Path(folder) / "models").symlink_to(converted)
-            os.environ["TUNEKIT_HOME"] = folder
+        with scratch():
             print(row(name, CASES[name]), flush=True)
 
 

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,9 +19,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import chats
+from scratch import scratch
 
 import tunekit as tk
-from tunekit.home import home
 
 CHART = Path(__file__).parent.parent / "docs" / "images" / "linear.svg"
 LENGTHS = (128, 256, 512, 1024, 2048, 4096, 8192)
@@ -122,12 +120,9 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=1_000_000)
     parser.add_argument("--steps", type=int, default=3)
     options = parser.parse_args()
-    models = home() / "models"
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["TUNEKIT_HOME"] = folder
-        (Path(folder) / "models").symlink_to(models)
-        lengths(Path(folder), options.steps)
-        points = whole(Path(folder), options.tokens)
+    with scratch() as folder:
+        lengths(folder, options.steps)
+        points = whole(folder, options.tokens)
     for tokens, seconds in points:
         print(f"{tokens:9.0f} tokens {seconds:8.1f} s {tokens / seconds:6.0f} tokens/s", flush=True)
     chart(points, CHART)

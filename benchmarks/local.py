@@ -91,7 +91,7 @@ def ours(model: str, data: Path, *, steps: int, dtype: str) -> dict[str, float]:
     for event in run.events():
         if event.kind == "metrics" and "loss" in event.metrics:
             marks.append((event.time, event.metrics["num_tokens"]))
-            peak = max(peak, _peak(run))
+            peak = max(peak, peak_of(run))
     run.wait()
     return _figures(start, marks, peak)
 
@@ -131,15 +131,15 @@ def compare(model: str, data: Path, *, steps: int, dtype: str, repeats: int) -> 
         print(f"| {name} | {middle[0]:.1f} | {middle[1]:.1f} | {ratio:.2f} |")
 
 
-def _peak(run: tk.Run) -> float:
-    """Read the worker's largest resident size so far, in MB (Linux)."""
-    worker = json.loads((run.folder / "job" / "worker.json").read_text())
+def peak_of(run: tk.Run) -> float:
+    """Read the worker's largest resident size so far, in MB; 0 before and after its life."""
     try:
+        worker = json.loads((run.folder / "job" / "worker.json").read_bytes())
         status = Path(f"/proc/{worker['pid']}/status").read_text()
     except FileNotFoundError:
         return 0.0
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
+    lines = [line for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(lines[0].split()[1]) / 1024 if lines else 0.0
 
 
 def _figures(start: float, marks: list[Any], peak: float) -> dict[str, float]:

@@ -10,18 +10,18 @@ resident memory of a worker (Linux), both ratios, and how far the last losses ar
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import statistics
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from local import peak_of
+from scratch import scratch
+
 import tunekit as tk
-from tunekit.home import home
 from tunekit.running.many import submit_many
 
 DATA = Path(__file__).parent.parent / "examples" / "data"
@@ -72,7 +72,7 @@ def measure(runs: Sequence[tk.Run], start: float) -> Measured:
     """Watch the workers of runs until all are over."""
     peaks = [0.0]
     while not all(run.refresh().state.terminal for run in runs):
-        peaks += [_peak(run) for run in runs]
+        peaks += [peak_of(run) for run in runs]
         time.sleep(0.1)
     for run in runs:
         run.wait()
@@ -116,17 +116,6 @@ def report(singles: Sequence[Measured], many: Measured) -> None:
     print(f"The last losses are at most {apart:.1e} apart.")
 
 
-def _peak(run: tk.Run) -> float:
-    """Read the worker's largest resident size so far, in MB; 0 before and after its life."""
-    try:
-        worker = json.loads((run.folder / "job" / "worker.json").read_bytes())
-        status = Path(f"/proc/{worker['pid']}/status").read_text()
-    except FileNotFoundError:
-        return 0.0
-    lines = [line for line in status.splitlines() if line.startswith("VmHWM")]
-    return int(lines[0].split()[1]) / 1024 if lines else 0.0
-
-
 def _last_loss(run: tk.Run) -> float:
     events = run.events(follow=False)
     return [e.metrics["loss"] for e in events if e.kind == "metrics" and "loss" in e.metrics][-1]
@@ -154,14 +143,7 @@ def options() -> argparse.Namespace:
 def main() -> None:
     """Measure and print."""
     given = options()
-    kept = [home() / name for name in ("models", "kernels")]
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        for each in kept:
-            # Runs are thrown away; the converted model and the kernels are kept.
-            each.mkdir(parents=True, exist_ok=True)
-            (place / each.name).symlink_to(each)
-        os.environ["TUNEKIT_HOME"] = folder
+    with scratch("kernels") as place:
         made = specs(given, place)
         print(
             f"{platform.machine()}, {os.cpu_count()} cores, {given.dtype}: {given.tenants} "

@@ -10,16 +10,15 @@ not, at three times the rate, and is then mitigated; "replay" is as hot, with th
 from __future__ import annotations
 
 import json
-import os
 import random
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from scratch import scratch
+
 import tunekit as tk
-from tunekit.home import home
 
 DATA = Path(__file__).parent.parent / "examples" / "data"
 RATE, TOO_HOT = 1e-3, 3e-3
@@ -80,17 +79,13 @@ def weaker(run: tk.Run) -> None:
 def main() -> None:
     """Train the runs that are named, or all, and print a table."""
     names = sys.argv[1:] or NAMES
-    models = home() / "models"
     print(
         "| run | verdict | held-out loss | forgetting | general loss | divergence | agreement | s |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["TUNEKIT_HOME"] = folder
-        if models.is_dir():
-            (Path(folder) / "models").symlink_to(models)
+    with scratch() as folder:
         for name in names:
-            rows = shuffled(Path(folder)) if name == "shuffled" else DATA / "support.jsonl"
+            rows = shuffled(folder) if name == "shuffled" else DATA / "support.jsonl"
             training: dict[str, Any] = {"learning_rate": RATE}
             if name in ("hot", "replay"):
                 training["learning_rate"] = TOO_HOT

@@ -30,6 +30,12 @@ def chats(count: int, *, seed: int = 0, longest: int = 10) -> list[dict[str, Any
     ]
 
 
+def losses(run: tk.Run) -> list[float]:
+    """Give the training loss of each step."""
+    noted = [event.metrics for event in run.events(follow=False) if event.kind == "metrics"]
+    return [metrics["loss"] for metrics in noted if "loss" in metrics]
+
+
 def small(folder: Path, **changes: Any) -> tk.FineTune:
     """A run of a few seconds: ten steps, no evaluation."""
     model = folder / "model"

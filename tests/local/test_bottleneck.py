@@ -13,7 +13,7 @@ import tunekit as tk
 from tests.adapters.made import change_weights
 from tests.adapters.test_bottleneck import adapted
 from tests.local.as_many import METHODS, train, unseen
-from tests.local.specs import WORDS, chats, small
+from tests.local.specs import WORDS, chats, losses, small
 from tests.planning.setting import H100, LLAMA_8B, rows
 from tests.tiny import tiny_model
 from tunekit import models
@@ -26,14 +26,6 @@ PAIRS = [
     {"prompt": f"{number} {word}", "chosen": f" {word} {word}", "rejected": f" {number}"}
     for number, word in enumerate(WORDS)
 ]
-
-
-def losses(run: tk.Run) -> list[float]:
-    return [
-        event.metrics["loss"]
-        for event in run.events(follow=False)
-        if event.kind == "metrics" and "loss" in event.metrics
-    ]
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 
 import tunekit as tk
 from tests.local.objective_rows import JUDGED, PAIRS, PROMPTS, letters
-from tests.local.specs import chats, small
+from tests.local.specs import chats, losses, small
 from tests.tiny import tiny_model
 from tunekit.testing.full import every, members
 
@@ -71,12 +71,7 @@ def test_a_cell_trains_or_says_why_not(room: Path, method: str, objective: Any) 
 
     run = tk.run(spec, HERE, progress=False)
 
-    losses = [
-        event.metrics["loss"]
-        for event in run.events(follow=False)
-        if event.kind == "metrics" and "loss" in event.metrics
-    ]
-    assert len(losses) == 2
+    assert len(losses(run)) == 2
     assert run.adapter.kind == ("model" if method == "full" else "adapter")
     assert run.adapter.load() is not None
 

@@ -11,7 +11,7 @@ import pytest
 
 import tunekit as tk
 from tests.local.objective_rows import PAIRS
-from tests.local.specs import chats, small
+from tests.local.specs import chats, losses, small
 from tests.tiny import tiny_model
 from tunekit.backends.local.job import Job
 from tunekit.backends.local.methods import loftq
@@ -90,14 +90,6 @@ def trained(room: Path, method: dict[str, Any] | str, **changes: Any) -> tk.Run:
         **changes,
     }
     return tk.run(small(room, method=method, training=training, **settings), HERE, progress=False)
-
-
-def losses(run: tk.Run) -> list[float]:
-    return [
-        event.metrics["loss"]
-        for event in run.events(follow=False)
-        if event.kind == "metrics" and "loss" in event.metrics
-    ]
 
 
 def held_out_loss(run: tk.Run, model: Any) -> float:

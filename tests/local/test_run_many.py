@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 import tunekit as tk
-from tests.local.specs import WORDS, chats, small
+from tests.local.specs import WORDS, chats, losses, small
 from tunekit.backends.local import mixer
 from tunekit.backends.local.fast.mixed import Asked, Mixed
 from tunekit.testing import FakeBackend
@@ -39,11 +39,6 @@ TENANTS: list[dict[str, Any]] = [
         "training": {"max_steps": 9, "batch_size": 2, "scheduler": "cosine"},
     },
 ]
-
-
-def losses(run: tk.Run) -> list[float]:
-    events = run.events(follow=False)
-    return [e.metrics["loss"] for e in events if e.kind == "metrics" and "loss" in e.metrics]
 
 
 def weights(run: tk.Run) -> dict[str, torch.Tensor]:

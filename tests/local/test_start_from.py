@@ -12,7 +12,7 @@ import pytest
 
 import tunekit as tk
 from tests.local.objective_rows import JUDGED, PAIRS, PROMPTS, letters
-from tests.local.specs import chats, small
+from tests.local.specs import chats, losses, small
 from tests.tiny import tiny_model
 from tunekit.backends.local.job import Job
 from tunekit.backends.local.worker import main
@@ -45,11 +45,6 @@ def trained(room: Path, kernels: Any = "auto", **changes: Any) -> tk.Run:
     if "start_from" in changes and "method" not in changes:
         del wishes["method"]
     return tk.run(tk.FineTune(**wishes), tk.Local(in_process=True, kernels=kernels), progress=False)
-
-
-def losses(run: tk.Run) -> list[float]:
-    noted = [event.metrics for event in run.events(follow=False) if event.kind == "metrics"]
-    return [metrics["loss"] for metrics in noted if "loss" in metrics]
 
 
 def said(run: tk.Run) -> list[str]:

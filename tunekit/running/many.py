@@ -132,7 +132,7 @@ class _Watch:
         self._runs, self._on_event, self._silent = runs, on_event, silent
         self._streams: list[EventStream] = [run.events(follow=False) for run in runs]
         self._paces = [Pace() for _ in runs]
-        self._said: dict[int, str] = {}
+        self._told: set[int] = set()
         self._last = time.monotonic()
 
     def wait(self, timeout: float | None) -> None:
@@ -157,14 +157,14 @@ class _Watch:
                     self._paces[number].add(event)
                 if self._on_event is not None:
                     self._on_event(run, event)
-            if run.state.terminal and number not in self._said:
-                self._said[number] = run.id
+            if run.state.terminal and number not in self._told:
+                self._told.add(number)
                 reason = f": {run.reason}" if run.reason else ""
                 self._say(f"{run.id} {run.state}{reason}")
         if time.monotonic() - self._last >= self._PATIENCE:
             self._last = time.monotonic()
             self._say(self._standing())
-        return len(self._said) == len(self._runs)
+        return len(self._told) == len(self._runs)
 
     def _standing(self) -> str:
         """Say how far all are, by the steps of those that know how many there are."""

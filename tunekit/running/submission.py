@@ -74,17 +74,13 @@ def once(folder: RunFolder, backend: Backend) -> None:
         entry = folder.read()
         if entry.job_id is not None:
             return
-        with folder.refreshing() as entry:
-            entry.submitting = True
+        _begun(folder)
         try:
             job_id = backend.submit(entry.plan, _files(folder, entry), entry.id)
         except BackendError as error:
             _kept(folder, error)
             raise
-        with folder.refreshing() as entry:
-            entry.job_id = job_id
-            entry.submitting = False
-            entry.reason = ""
+        _taken(folder, job_id)
 
 
 def all_at_once(folders: Sequence[RunFolder], backend: Local) -> None:
@@ -100,8 +96,7 @@ def all_at_once(folders: Sequence[RunFolder], backend: Local) -> None:
         plans = [entry.plan for entry in entries]
         files = [_files(folder, entry) for folder, entry in zip(folders, entries, strict=True)]
         for folder in folders:
-            with folder.refreshing() as entry:
-                entry.submitting = True
+            _begun(folder)
         try:
             jobs = backend.submit_many(plans, files, [folder.id for folder in folders])
         except BackendError as error:
@@ -109,10 +104,21 @@ def all_at_once(folders: Sequence[RunFolder], backend: Local) -> None:
                 _kept(folder, error)
             raise
         for folder, job_id in zip(folders, jobs, strict=True):
-            with folder.refreshing() as entry:
-                entry.job_id = job_id
-                entry.submitting = False
-                entry.reason = ""
+            _taken(folder, job_id)
+
+
+def _begun(folder: RunFolder) -> None:
+    """Put on record that a job may come to be."""
+    with folder.refreshing() as entry:
+        entry.submitting = True
+
+
+def _taken(folder: RunFolder, job_id: str) -> None:
+    """Put on record that the job is there."""
+    with folder.refreshing() as entry:
+        entry.job_id = job_id
+        entry.submitting = False
+        entry.reason = ""
 
 
 def _kept(folder: RunFolder, error: BackendError) -> None:

@@ -12,6 +12,11 @@ from tunekit.events import Event
 from tunekit.files import is_held, write_atomic
 
 
+def is_first() -> bool:
+    """Say whether this is, of several processes of one training, the one that speaks and saves."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 class Job:
     """Files of one local job, for both sides.
 

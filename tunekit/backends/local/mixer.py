@@ -105,8 +105,11 @@ class Mixer:
     def _next(self) -> list[Player]:
         """Take those who wait longest, as many as a pass holds."""
         group = [self._waiting.popleft()]
-        tokens = _asked(group[0]).stream.length
-        while self._waiting and self._mixed.finite(_asked(group[0]).tenant):
+        first = _asked(group[0])
+        tokens = first.stream.length
+        if self._waiting and not self._mixed.finite(first.tenant):
+            return group
+        while self._waiting:
             asked = _asked(self._waiting[0])
             tokens += asked.stream.length
             if tokens > TOKENS or len(group) == self._mixed.slots:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tunekit.backends.local.failure import Stopped
-from tunekit.backends.local.job import Job
+from tunekit.backends.local.job import Job, is_first
 from tunekit.backends.local.traps import asks_reference
 from tunekit.data.profile import Profile
 from tunekit.errors import Diverged
@@ -108,7 +108,7 @@ def decide(job: Job, request: dict[str, Any], say: Callable[[str], None]) -> Non
 
 
 def _keep(job: Job, found: dict[str, Any]) -> None:
-    if os.environ.get("RANK", "0") == "0":
+    if is_first():
         job.write("sweep", found)
 
 

@@ -25,7 +25,7 @@ from tunekit.backends.local.columns import functions
 from tunekit.backends.local.curve import Curve
 from tunekit.backends.local.evaluator import Evaluator
 from tunekit.backends.local.fast.install import install
-from tunekit.backends.local.job import Job
+from tunekit.backends.local.job import Job, is_first
 from tunekit.backends.local.losses import CPO, ORPO, CPOConfig, PreparedDPO, SimPO, SimPOConfig
 from tunekit.backends.local.methods import attach, config
 from tunekit.backends.local.models import locate
@@ -76,7 +76,7 @@ def build(
     begun = method.begin(trainer, tokenizer, data.columns, steps=count)
     # Our passes move the weights, so they come after what a method makes of them.
     for line in (*begun, *passes(trainer, request)):
-        if os.environ.get("RANK", "0") == "0":
+        if is_first():
             job.emit(LogEvent(message=line))
     return trainer
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tunekit.backends.local.failure import Stopped, explain
-from tunekit.backends.local.job import Job
+from tunekit.backends.local.job import Job, is_first
 from tunekit.backends.local.methods import noise
 from tunekit.events import EvaluationEvent, JobState, LogEvent, StateEvent
 
@@ -24,7 +24,7 @@ from tunekit.events import EvaluationEvent, JobState, LogEvent, StateEvent
 def main(folder: Path) -> None:
     """Run one job to its end; whatever happens is in result.json."""
     job = Job(folder)
-    first = int(os.environ.get("RANK", "0")) == 0
+    first = is_first()
     if first:
         job.write("worker", {"pid": os.getpid(), "python": sys.executable})
     request = job.read("request") or {}

@@ -64,6 +64,8 @@ class Mixed:
         self._copies: dict[tuple[int, int], list[Copy]] = {}
         self._seated: dict[int, int] = {}
         """By slot, whose adapters stand there."""
+        self._last: Sequence[Asked] = ()
+        """The pass whose adapters were copied last."""
 
     def parameters(self, tenant: int) -> list[Tensor]:
         """Give A and B of every adapter of a tenant."""
@@ -128,6 +130,12 @@ class Mixed:
                 ]
             copies += self._copies[key]
         self.network.refresh(copies)
+        self._last = asked
+
+    def seat_again(self, asked: Sequence[Asked]) -> None:
+        """Copy the adapters of a pass that has begun, if others have come into the slots since."""
+        if self._last is not asked:
+            self.seat(asked)
 
     def _clear(self, slot: int) -> None:
         """Leave nothing of the one before where the next has fewer ranks or layers."""
@@ -173,8 +181,7 @@ class Joint:
             for count, factor in zip(counts, factors, strict=True)
         ]
         (d_hidden,) = torch.autograd.grad(log_probs, self._hidden, torch.cat(whole))
-        # They have not changed, but somebody may have sat there in between.
-        self.mixed.seat(self.asked)
+        self.mixed.seat_again(self.asked)
         with torch.no_grad():
             found = self.mixed.network.trunk_backward(self._this, self._state, d_hidden)
         for one, factor in zip(self.asked, factors, strict=True):

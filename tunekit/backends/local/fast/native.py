@@ -41,9 +41,7 @@ class Native(Operations):
         self.dtype = dtype
         bfloat16 = dtype is torch.bfloat16
         loaded = library(bfloat16=bfloat16)
-        threads = torch.get_num_threads()
-        place = folder() / f"products-{machine(torch.__version__, threads)}.json"
-        self._products = Products(place) if bfloat16 and threads > 1 else None
+        self._products = _products() if bfloat16 and torch.get_num_threads() > 1 else None
         self._kernels = {name: getattr(loaded, name) for name in _ARGUMENTS}
         for name, kinds in _ARGUMENTS.items():
             self._kernels[name].argtypes = [_KINDS[kind] for kind in kinds]
@@ -162,6 +160,12 @@ class Native(Operations):
         self._kernels[name](
             *(each.data_ptr() if isinstance(each, Tensor) else each for each in arguments)
         )
+
+
+def _products() -> Products:
+    """Give products that are cut by times taken on this machine, with as many threads."""
+    name = machine(torch.__version__, torch.get_num_threads())
+    return Products(folder() / f"products-{name}.json")
 
 
 def _at(x: Tensor) -> tuple[Tensor, int]:

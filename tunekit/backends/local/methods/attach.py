@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from importlib import import_module
@@ -12,7 +11,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from tunekit.backends.local.job import Job
+from tunekit.backends.local.job import Job, is_first
 from tunekit.backends.local.methods import adalora, begin, converted, loftq, onward
 from tunekit.backends.local.peft_arguments.low_rank import CONVERTED
 
@@ -56,7 +55,7 @@ class Method(TrainerCallback):  # type: ignore[misc]
         if init in CONVERTED:
             if init == "loftq":
                 loftq.begin(self._model, self._source)
-            if os.environ.get("RANK", "0") == "0":
+            if is_first():
                 converted.keep(self._model, self._initial)
             yield f"{init}: the adapter is saved without what it begins with, at twice the rank"
         elif init == "eva":

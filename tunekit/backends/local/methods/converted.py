@@ -59,5 +59,5 @@ def _require_same(kept: Any, found: Any) -> None:
         if not difference <= _TOLERANCE * tensor.float().abs().max().item():
             raise SpecError(
                 f"method.init: {name} begins otherwise than before the restart, so the weights of "
-                "the checkpoint do not fit this base; start a new run, or take init: orthogonal"
+                "the checkpoint do not fit this base; start a new run, or take init: default"
             )
