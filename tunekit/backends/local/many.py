@@ -26,6 +26,7 @@ from tunekit.backends.local.worker import end, outcome
 from tunekit.events import JobState, LogEvent
 
 if TYPE_CHECKING:
+    from tunekit.backends.local.reporter import Reporter
     from tunekit.backends.local.shared_base import SharedBase
     from tunekit.backends.local.training import Training
 
@@ -82,6 +83,8 @@ class _Tenant:
             self.training = Training.prepare(
                 self.job, self.request, model, tokenizer, passes=_later, shared=shared
             )
+        for reporter in self._reporters():
+            reporter.listens = False
 
     def run(self) -> None:
         """Train and measure; the whole of a player's part."""
@@ -95,12 +98,14 @@ class _Tenant:
 
     def interrupt(self, name: str) -> None:
         """Stop after the step at hand."""
+        for reporter in self._reporters():
+            reporter.interrupt(name)
+
+    def _reporters(self) -> list[Reporter]:
         from tunekit.backends.local.reporter import Reporter
 
-        if self.training is not None:
-            for each in self.training.trainer.callback_handler.callbacks:
-                if isinstance(each, Reporter):
-                    each.interrupt(name)
+        each = self.training.trainer.callback_handler.callbacks if self.training else ()
+        return [one for one in each if isinstance(one, Reporter)]
 
 
 def _all_or_none(tenants: Sequence[_Tenant], work: Callable[[], None]) -> None:

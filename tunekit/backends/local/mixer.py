@@ -7,8 +7,10 @@ gradients.
 
 from __future__ import annotations
 
+import gc
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +23,9 @@ from tunekit.backends.local.fast.operations import Scores
 from tunekit.backends.local.fast.stream import Stream
 from tunekit.backends.local.turns import Player
 
-TOKENS = 1024
-"""In one pass, unless one tenant brings more. More are little faster and need more memory: a pass
-keeps its activations until its gradients are there."""
+TOKENS = 512
+"""In one pass, unless one tenant brings more. More are a tenth faster at most and need more memory:
+a pass keeps its activations until its gradients are there."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,11 @@ class Mixer:
 
     def run(self) -> None:
         """Run all trainers to their ends."""
-        for player in self._players:
-            self._on(player)
-        while self._waiting:
-            self._pass(self._next())
+        with _settled():
+            for player in self._players:
+                self._on(player)
+            while self._waiting:
+                self._pass(self._next())
 
     def _on(self, player: Player, *, error: Exception | None = None) -> None:
         """Let a trainer go on until its next step, or to its end."""
@@ -138,6 +141,17 @@ class Mixer:
         for player in group:
             if not player.over:
                 self._on(player, error=failed)
+
+
+@contextmanager
+def _settled() -> Generator[None, None, None]:
+    """Let the collector pass over what is there: for each trainer accelerate has it search all."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _backward(joint: Joint, group: Sequence[Player]) -> Exception | None:

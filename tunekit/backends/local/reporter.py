@@ -25,6 +25,9 @@ _TIMES = ("train_runtime", "train_samples_per_second", "train_steps_per_second",
 class Reporter(TrainerCallback):  # type: ignore[misc]
     """Write TRL's logs as events, seal checkpoints, stop on request or on a broken loss."""
 
+    listens: bool = True
+    """Whether SIGTERM is for this training alone."""
+
     def __init__(self, job: Job) -> None:
         self._job = job
         self._signal = ""
@@ -36,7 +39,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
         self._mark = (time.perf_counter(), 0.0)
         if state.is_world_process_zero:
             self._metrics(state.global_step, {"max_steps": float(state.max_steps)})
-        if threading.current_thread() is threading.main_thread():
+        if self.listens and threading.current_thread() is threading.main_thread():
             self._previous = signal.signal(signal.SIGTERM, self._heard)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
