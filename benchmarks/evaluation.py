@@ -1,4 +1,4 @@
-"""Answers per second against transformers' `generate`, and the cost of an evaluation.
+"""Answers per second against transformers' `generate`.
 
 `python benchmarks/evaluation.py`: the embedded model, prompts of the demo, greedy, 48 new tokens.
 """
@@ -15,6 +15,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tunekit import embedded
+from tunekit.backends.local.fast.lending import lent
 from tunekit.data.tokens import Prompt
 from tunekit.evaluation.generate import answers
 
@@ -75,7 +76,8 @@ def main() -> None:
         for batch in BATCHES:
             seconds = best(lambda size=batch: theirs(model, tokenizer, ids, size))
             print(f"transformers, batch {batch:3}  {tokens / seconds:7.1f} tokens/s")
-        seconds = best(lambda: answers(model, tokenizer, asked, length=LENGTH))
+        with lent(model):
+            seconds = best(lambda: answers(model, tokenizer, asked, length=LENGTH))
         print(f"tunekit                  {tokens / seconds:7.1f} tokens/s")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunekit.data.tokens import IGNORED, Tokens
+from tunekit.evaluation import inference
 
 _MOST_LOGITS = 2**27
 """Logits of a batch: 0.5 GB in float32."""
@@ -28,17 +29,11 @@ class Scored:
 
 
 def score(model: Any, rows: Sequence[Tokens]) -> list[Scored]:
-    """Score every row, in order; each in float32, tile by tile.
-
-    A model that is being trained may know how to give log-probabilities without logits, as TRL's
-    trainers ask for them; then it is asked so.
-    """
+    """Score every row, in order; each in float32, tile by tile."""
     found = [Scored(0.0, 0)] * len(rows)
-    if "fused_lm_head" in accepted(model):
-        for batch in _batches(model, rows):
-            for row, scored in zip(batch, _asked(model, rows, batch), strict=True):
-                found[row] = scored
-        return found
+    faster = inference.of(model)
+    if faster is not None:
+        return faster.score(rows)
     for row, logits, targets in predictions(model, rows):
         found[row] = _scored(logits, targets)
     return found
@@ -56,6 +51,10 @@ def predictions(model: Any, rows: Sequence[Tokens]) -> Iterator[tuple[int, Any, 
     The logits, [labels, vocabulary], are those that predict the labels. Rows of similar length
     share a batch, padded on the right; the longest come first.
     """
+    faster = inference.of(model)
+    if faster is not None:
+        yield from faster.predictions(rows)
+        return
     for batch in _batches(model, rows):
         yield from _batch(model, rows, batch)
 
@@ -84,16 +83,6 @@ def _padded(model: Any, rows: Sequence[Tokens], batch: Sequence[int]) -> dict[st
         labels[place, : len(tokens)] = torch.tensor(rows[n].labels)
     given = {"input_ids": ids, "attention_mask": mask, "labels": labels}
     return {name: tensor.to(device) for name, tensor in given.items()}
-
-
-def _asked(model: Any, rows: Sequence[Tokens], batch: Sequence[int]) -> Iterator[Scored]:
-    """Score a batch as TRL's trainers do."""
-    given = _padded(model, rows, batch)
-    found = model(**given, use_cache=False, fused_lm_head=True)
-    for place, mask in enumerate(given["labels"][:, 1:] != IGNORED):
-        chosen = found.log_probs[place][mask].double()
-        right = () if found.is_top1 is None else tuple(found.is_top1[place][mask].tolist())
-        yield Scored(-chosen.sum().item(), len(chosen), right)
 
 
 def _batch(

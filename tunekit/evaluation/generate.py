@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, cast
 
 from tunekit.data.tokens import Prompt
+from tunekit.evaluation import inference
 from tunekit.evaluation.decode import decode, has_virtual, is_plain
 
 _MOST_ROWS = 64
@@ -86,14 +87,16 @@ def _extended(
     if not prompts:
         return []
     ids = _bounded(model, tokenizer, prompts, length)
-    plain = is_plain(model)
+    faster, plain = inference.of(model), is_plain(model)
     found: list[list[int]] = [[]] * len(ids)
     draws = pick is not _likeliest
     with contextlib.nullcontext() if plain else _settings(model, tokenizer, length, draws=draws):
         for batch in _batches(ids, length, even=has_virtual(model)):
             rows = [ids[row] for row in batch]
-            if plain:
-                ends, pad = _ends(model, tokenizer), _pad(model, tokenizer)
+            ends, pad = _ends(model, tokenizer), _pad(model, tokenizer)
+            if faster is not None:
+                made = faster.extend(rows, length=length, ends=ends, pick=pick)
+            elif plain:
                 made = decode(model, rows, length=length, ends=ends, pad=pad, pick=pick)
             else:
                 made = _generated(model, tokenizer, rows)

@@ -11,6 +11,7 @@ from tunekit.adapters import loading
 from tunekit.adapters.adapter import Adapter
 from tunekit.backends.local import models
 from tunekit.backends.local.evaluator import Evaluator
+from tunekit.backends.local.fast.lending import lent
 from tunekit.errors import SpecError
 from tunekit.evaluation.compare import Comparison
 
@@ -36,11 +37,13 @@ def evaluate(request: dict[str, Any], say: Callable[[str], None]) -> Comparison:
         if evaluator is None:
             raise SpecError("evaluation: there are no held-out rows to measure on")
         say("measuring the base")
-        with getattr(base, "disable_adapter", contextlib.nullcontext)():
+        with lent(base), getattr(base, "disable_adapter", contextlib.nullcontext)():
             evaluator.base(base)
         del base
         say("measuring the tuned model")
-        return evaluator.tuned(tuned(), adapter.folder)
+        model = tuned()
+        with lent(model):
+            return evaluator.tuned(model, adapter.folder)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tunekit.backends.local.fast.decoder import Pass
 from tunekit.backends.local.fast.linear import Masks
 from tunekit.backends.local.fast.mixed import Asked, Joint, Mixed
+from tunekit.backends.local.fast.network import Network
 from tunekit.backends.local.fast.operations import Scores
 from tunekit.backends.local.fast.stream import Stream
 from tunekit.backends.local.turns import Player
@@ -76,6 +78,10 @@ class Tenant:
     def reference(self, stream: Stream, instead: Sequence[Tensor] | None = None) -> Scores:
         """Score the labels of a stream by the base, or by it and adapters of this tenant's."""
         return self._mixed.reference(Asked(self._number, stream), instead)
+
+    def reading(self, *, adapted: bool) -> tuple[Network, Callable[[Stream], Pass]]:
+        """Give what reads streams by this tenant's adapters, or by the base."""
+        return self._mixed.reading(self._number, adapted=adapted)
 
     def _backward(self) -> None:
         pending, self._pending = self._pending, None

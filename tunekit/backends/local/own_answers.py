@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
+from tunekit.backends.local.fast.lending import lent
 from tunekit.backends.local.rows import TrainingRows
 from tunekit.data import replay
 from tunekit.data.tokens import IGNORED
@@ -15,8 +17,12 @@ _LENGTH = 96
 """Tokens of an answer at most."""
 
 
-def mixed(data: TrainingRows, model: Any, tokenizer: Any, *, ratio: float) -> TrainingRows:
+def mixed(
+    data: TrainingRows, model: Any, tokenizer: Any, *, ratio: float, fast: bool = True
+) -> TrainingRows:
     """Let the base answer general prompts and spread the answers among the rows.
+
+    With `fast`, by our passes where they know the model.
 
     They are drawn at temperature 1, so that in the mean they pull the model nowhere. An answer
     that is cut off is trained on without an end.
@@ -25,7 +31,7 @@ def mixed(data: TrainingRows, model: Any, tokenizer: Any, *, ratio: float) -> Tr
     wanted = replay.count(len(rows["input_ids"]), ratio)
     prompts = [text for text, _ in replay.chats()]
     ids = [asked(tokenizer, prompts[number % len(prompts)]) for number in range(wanted)]
-    with undisturbed(model):
+    with undisturbed(model), lent(model) if fast else nullcontext():
         said = samples(model, tokenizer, ids, length=_LENGTH, seed=1)
     made = [
         ([*prompt, *answer], [IGNORED] * len(prompt) + answer)

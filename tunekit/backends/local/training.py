@@ -51,7 +51,8 @@ class Training:
             say(line)
         data = tokenized(Path(request["train"]), request, tokenizer)
         if "replay" in request:
-            data = own_answers.mixed(data, model, tokenizer, **request["replay"])
+            fast = request["kernels"] != "reference"
+            data = own_answers.mixed(data, model, tokenizer, **request["replay"], fast=fast)
         for line in data.notes:
             say(line)
         evaluator = Evaluator.read(request, tokenizer, shared=shared) if first else None

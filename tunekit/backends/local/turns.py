@@ -6,7 +6,6 @@ alone. Threads would do as well, were it not that each gets a pool of OpenMP's: 
 threads than processors none of them waits for work for long, and products take a third longer.
 """
 
-
 from __future__ import annotations
 
 import random
@@ -19,8 +18,7 @@ from greenlet import getcurrent, greenlet
 
 
 class World:
-    """The random generators, accelerate's state of gradients and torch's modes, as one trainer has
-    left them."""
+    """Random generators, torch's modes and accelerate's state, as one trainer has left them."""
 
     def __init__(self) -> None:
         self._left: tuple[Any, ...] | None = None

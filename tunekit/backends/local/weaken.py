@@ -8,6 +8,7 @@ from typing import Any
 from tunekit.adapters.adapter import Adapter
 from tunekit.backends.local import models
 from tunekit.backends.local.evaluator import Evaluator
+from tunekit.backends.local.fast.lending import lent
 from tunekit.errors import SpecError
 from tunekit.evaluation.forward import score
 from tunekit.evaluation.measure import measurement, undisturbed
@@ -37,14 +38,14 @@ def weaken(request: dict[str, Any], say: Callable[[str], None]) -> Mitigation:
     if evaluator is None or evaluator.observer is None or not evaluator.held_out.tokens:
         raise SpecError("evaluation: there is nothing here to measure gain and forgetting on")
     say("measuring the base")
-    with model.disable_adapter():
+    with lent(model), model.disable_adapter():
         evaluator.base(model)
 
     def look(scale: float) -> tuple[float, Forgetting]:
         say(f"measuring the adapter at {scale:g}")
-        with rescale_adapter_scale(model, scale), undisturbed(model):
-            found = measurement(score(model, evaluator.held_out.tokens))
-        with rescale_adapter_scale(model, scale):
+        with rescale_adapter_scale(model, scale), lent(model):
+            with undisturbed(model):
+                found = measurement(score(model, evaluator.held_out.tokens))
             forgotten = evaluator.forgotten(model)
         if found.loss is None or forgotten is None:
             raise SpecError("evaluation: the loss is not finite; nothing can be kept of it")
@@ -55,6 +56,6 @@ def weaken(request: dict[str, Any], say: Callable[[str], None]) -> Mitigation:
     if found.chosen is None:
         return found
     say(f"measuring answers at {found.chosen:g}")
-    with rescale_adapter_scale(model, found.chosen):
+    with rescale_adapter_scale(model, found.chosen), lent(model):
         comparison = evaluator.tuned(model, adapter.folder)
     return found.model_copy(update={"comparison": comparison})

@@ -32,15 +32,19 @@ class Reach:
     """Tokens that a token sees, itself included; None: all before it."""
 
 
-class Attention(Protocol):
+class Attends(Protocol):
     """A way to compute attention."""
-
-    shares: bool
-    """Whether a stream may hold what rows begin with alike only once."""
 
     def forward(self, split: Split, stream: Stream, reach: Reach, out: Tensor) -> Any:
         """Write the heads' outputs into the first columns of `out`; give what `backward` needs."""
         ...
+
+
+class Attention(Attends, Protocol):
+    """A way to compute attention and its gradient."""
+
+    shares: bool
+    """Whether a stream may hold what rows begin with alike only once."""
 
     def backward(
         self, split: Split, kept: Any, stream: Stream, reach: Reach, d_out: Tensor

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from tunekit.backends.local.fast.attention import Attention, Reach
+from tunekit.backends.local.fast.attention import Attends, Attention, Reach
 from tunekit.backends.local.fast.linear import Gradients, Group
 from tunekit.backends.local.fast.operations import Angles, Norm, Operations
 from tunekit.backends.local.fast.stream import Stream
@@ -33,6 +33,8 @@ class Pass:
     adapted: bool = True
     masks: Any = None
     """What the groups draw dropout with; of several tenants also whose rows are whose."""
+    instead: Attends | None = None
+    """Computes attention in the place of `attention`, where no gradient is wanted."""
 
 
 @dataclass
@@ -91,7 +93,8 @@ class Decoder:
         qkv_low = y[:, self.qkv.inputs :].clone()
         attended = x.new_empty(x.shape[0], self.reach.heads.queries + self.o.extra)
         split = run.split(joint, self.reach.heads, this.angles[self.rotation])
-        attention = this.attention.forward(split, this.stream, self.reach, attended)
+        attends = this.instead or this.attention
+        attention = attends.forward(split, this.stream, self.reach, attended)
         out = self.o.forward(attended, adapted=adapted, room=0, masks=masks)
         out, attention_out = _after(run, out, self.after_attention)
         middle, y, middle_scale = run.norm(x, out, self.before_mlp, self.gate_up.extra)

@@ -18,14 +18,14 @@ from torch import Tensor
 from trl.trainer.utils import FusedCausalLMOutput
 
 from tunekit.backends.local.fast.attention import Attention
-from tunekit.backends.local.fast.compiled import Uncompiled
-from tunekit.backends.local.fast.decoder import Decoder
-from tunekit.backends.local.fast.fused import Fused
+from tunekit.backends.local.fast.decoder import Decoder, Pass
+from tunekit.backends.local.fast.devices import attention, operations
+from tunekit.backends.local.fast.lending import State, lend
 from tunekit.backends.local.fast.memory import Memory
 from tunekit.backends.local.fast.mixed import Mixed
-from tunekit.backends.local.fast.modules import ADAPTER, REFERENCE, is_adapted, references
-from tunekit.backends.local.fast.native import Native
-from tunekit.backends.local.fast.operations import Operations, Scores, compiled
+from tunekit.backends.local.fast.modules import ADAPTER, REFERENCE, references
+from tunekit.backends.local.fast.network import Network
+from tunekit.backends.local.fast.operations import Scores
 from tunekit.backends.local.fast.reading import read
 from tunekit.backends.local.fast.stream import IGNORED, Row, Stream, join
 from tunekit.backends.local.fast.unsuited import Unsuited
@@ -50,8 +50,8 @@ def install(trainer: Any, request: dict[str, Any]) -> Iterator[str]:
     recompute = bool(request["trainer"]["gradient_checkpointing"])
     try:
         _check(request, model)
-        run, notes = _operations(model)
-        network = read(model, run, recompute=recompute, attention=_attention(model))
+        run, notes = operations(model)
+        network = read(model, run, recompute=recompute, attention=attention(model))
     except Unsuited as why:
         if wanted == "fast":
             raise SpecError(
@@ -75,9 +75,8 @@ def mix(models: Sequence[Any], requests: Sequence[dict[str, Any]]) -> tuple[Mixe
     try:
         for model, request in zip(models, requests, strict=True):
             _check(request, model)
-        run, notes = _operations(models[0])
-        attention = _attention(models[0])
-        mixed = Mixed(models, run, recompute=recompute, attention=attention)
+        run, notes = operations(models[0])
+        mixed = Mixed(models, run, recompute=recompute, attention=attention(models[0]))
     except Unsuited as why:
         raise SpecError(
             f"model: several adapters cannot be trained at once on this one: {why}; "
@@ -118,6 +117,10 @@ class Passes(Protocol):
         """Score them by the base, or by it and adapters in the place of those that learn."""
         ...
 
+    def reading(self, *, adapted: bool) -> tuple[Network, Callable[[Stream], Pass]]:
+        """Give what reads streams by the adapters as they are now, or by the base alone."""
+        ...
+
 
 def answer(model: Any, network: Passes) -> None:
     """Answer a PEFT model's calls for log-probabilities from a network read from it."""
@@ -133,6 +136,7 @@ def answer(model: Any, network: Passes) -> None:
         return before(*args, fused_lm_head=True, **kwargs) if found is None else found
 
     base.forward = forward
+    lend(base, network)
 
 
 class _Answers:
@@ -140,7 +144,7 @@ class _Answers:
 
     def __init__(self, base: Any, network: Passes) -> None:
         self.base, self.network = base, network
-        self.layer = next(module for module in base.modules() if is_adapted(module))
+        self.state = State(base)
         self.reference = {ADAPTER: Memory(), REFERENCE: Memory()}
 
     def __call__(self, call: dict[str, Any]) -> FusedCausalLMOutput | None:
@@ -150,7 +154,7 @@ class _Answers:
         known = _READ | _TOLD_AGAIN
         if labels is None or call.get("input_ids") is None or not call.keys() <= known:
             return None
-        if self.layer.merged or list(self.layer.active_adapters) not in ([ADAPTER], [REFERENCE]):
+        if self.state.active is None:
             return None
         mask = labels[:, 1:] != IGNORED
         batch = rows(
@@ -169,9 +173,8 @@ class _Answers:
         return self.network.attention.shares and not any(windows)
 
     def _scores(self, batch: list[Row], device: torch.device) -> Scores:
-        active: str = self.layer.active_adapters[0]
-        frozen = self.layer.disable_adapters
-        if not frozen and active == ADAPTER:
+        frozen = self.state.frozen
+        if not frozen and self.state.active == ADAPTER:
             training = bool(self.base.training)
             # A dropout would fall on the same places of all rows that begin alike.
             share = self._shares and not (training and self.network.drops)
@@ -241,22 +244,3 @@ def _check(request: dict[str, Any], model: Any) -> None:
         raise Unsuited(f"{objective} is no objective of log-probabilities alone")
     if peft.get("peft_type") != "LORA" or not hasattr(model, "get_base_model"):
         raise Unsuited("only LoRA and its like are trained by fast kernels")
-
-
-def _attention(model: Any) -> Attention | None:
-    """Choose who computes attention: torch's kernels on a GPU, blocks of products elsewhere."""
-    weight = model.get_input_embeddings().weight
-    return Fused(weight.device, weight.dtype) if weight.device.type == "cuda" else None
-
-
-def _operations(model: Any) -> tuple[Operations, str]:
-    """Choose what runs between the products; say what is missing."""
-    weight = model.get_input_embeddings().weight
-    if weight.dtype not in (torch.float32, torch.bfloat16):
-        raise Unsuited(f"the weights are {weight.dtype}")
-    if weight.device.type == "cuda":
-        return compiled(weight.device, weight.dtype), ""
-    try:
-        return Native(weight.dtype), ""
-    except Uncompiled as why:
-        return Operations(), f", and slower than it could be: {why}"

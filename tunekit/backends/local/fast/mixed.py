@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from tunekit.backends.local.fast.attention import Attention
 from tunekit.backends.local.fast.decoder import GROUPS, Pass
 from tunekit.backends.local.fast.head import log_probs
 from tunekit.backends.local.fast.linear import Masks
-from tunekit.backends.local.fast.network import Copy, State, in_place_of
+from tunekit.backends.local.fast.network import Copy, Network, State, in_place_of
 from tunekit.backends.local.fast.operations import Operations, Scores
 from tunekit.backends.local.fast.reading import read_all
 from tunekit.backends.local.fast.stream import Stream, chain
@@ -95,6 +95,21 @@ class Mixed:
         self.network.refresh(in_place_of(self._copies[asked.tenant, 0], instead))
         return self.network.frozen(this)
 
+    def reading(self, tenant: int, *, adapted: bool) -> tuple[Network, Callable[[Stream], Pass]]:
+        """Give what reads streams by the adapters of a tenant as they are now, or by the base.
+
+        It is good until the next pass.
+        """
+        if not adapted:
+            return self.network.reading(adapted=False)
+        self.seat([tenant])
+
+        def begin(stream: Stream) -> Pass:
+            share = Share(tenant, 0, slice(0, stream.length))
+            return self.network.begin(stream, masks=[share])
+
+        return self.network, begin
+
     def together(self, asked: Sequence[Asked]) -> Joint:
         """Score the rows of several tenants in one pass, and keep what the gradients need."""
         this = self._begin(asked)
@@ -113,29 +128,30 @@ class Mixed:
             rows = slice(start, start + one.stream.length)
             shares.append(Share(one.tenant, slot, rows, one.masks))
             start = rows.stop
-        self.seat(asked)
+        self.seat_for(asked)
         return self.network.begin(chain([one.stream for one in asked]), masks=shares)
 
-    def seat(self, asked: Sequence[Asked]) -> None:
-        """Copy the adapters of the tenants of a pass into the slots."""
+    def seat(self, tenants: Sequence[int]) -> None:
+        """Copy the adapters of tenants into the slots, the first into the first."""
         copies: list[Copy] = []
-        for slot, one in enumerate(asked):
-            if self._seated.get(slot) != one.tenant:
+        for slot, tenant in enumerate(tenants):
+            if self._seated.get(slot) != tenant:
                 self._clear(slot)
-            self._seated[slot] = one.tenant
-            key = (one.tenant, slot)
+            self._seated[slot] = tenant
+            key = (tenant, slot)
             if key not in self._copies:
                 self._copies[key] = [
                     copy for group in self._groups for copy in group.copies_of(*key)
                 ]
             copies += self._copies[key]
         self.network.refresh(copies)
-        self._last = asked
+        self._last = ()
 
-    def seat_again(self, asked: Sequence[Asked]) -> None:
-        """Copy the adapters of a pass that has begun, if others have come into the slots since."""
+    def seat_for(self, asked: Sequence[Asked]) -> None:
+        """Copy the adapters of a pass, unless they stand there since it began."""
         if self._last is not asked:
-            self.seat(asked)
+            self.seat([one.tenant for one in asked])
+            self._last = asked
 
     def _clear(self, slot: int) -> None:
         """Leave nothing of the one before where the next has fewer ranks or layers."""
@@ -181,7 +197,7 @@ class Joint:
             for count, factor in zip(counts, factors, strict=True)
         ]
         (d_hidden,) = torch.autograd.grad(log_probs, self._hidden, torch.cat(whole))
-        self.mixed.seat_again(self.asked)
+        self.mixed.seat_for(self.asked)
         with torch.no_grad():
             found = self.mixed.network.trunk_backward(self._this, self._state, d_hidden)
         for one, factor in zip(self.asked, factors, strict=True):

@@ -357,6 +357,72 @@ void softmax_backward(real *scores, real *d, const int32_t *beginning, const int
     }
 }
 
+/* Softmax of x[start..end], in place. */
+static inline void softmax(float *x, whole start, whole end) {
+    float top = -INFINITY, sum = 0.0f;
+#pragma omp simd reduction(max : top)
+    for (whole n = start; n < end; n++) top = x[n] > top ? x[n] : top;
+#pragma omp simd reduction(+ : sum)
+    for (whole n = start; n < end; n++) {
+        x[n] = power(x[n] - top);
+        sum += x[n];
+    }
+    float share_of = 1.0f / sum;
+#pragma omp simd
+    for (whole n = start; n < end; n++) x[n] *= share_of;
+}
+
+/* Attention of one token of each row to the keys and values held of it, its own being the last.
+ *
+ * Queries are [groups, rows, share, width], keys and values [all rows, groups, capacity, width]; row i
+ * is number place[i] of these and has lengths[i] of them. With a window, only the last ones are seen.
+ */
+void attend(const real *query, const real *keys, const real *values, const int32_t *place,
+            const int32_t *lengths, float scale, whole window, real *out, whole out_stride, whole rows,
+            whole groups, whole share, whole width, whole capacity) {
+#pragma omp parallel
+    {
+        float *scores = malloc((size_t)(share * (capacity + 2 * width) + width) * sizeof(float));
+        float *asked = scores + share * capacity, *sums = asked + share * width;
+        float *line = sums + share * width;
+#pragma omp for
+        for (whole i = 0; i < rows * groups; i++) {
+            whole row = i / groups, group = i % groups, end = lengths[row];
+            whole start = window && end > window ? end - window : 0;
+            whole at = ((whole)place[row] * groups + group) * capacity * width;
+            const real *q = query + (group * rows + row) * share * width;
+            for (whole j = 0; j < share * width; j++) {
+                asked[j] = get(q[j]) * scale;
+                sums[j] = 0.0f;
+            }
+            for (whole n = start; n < end; n++) {
+                const real *key = keys + at + n * width;
+                for (whole j = 0; j < width; j++) line[j] = get(key[j]);
+                for (whole h = 0; h < share; h++) {
+                    const float *own = asked + h * width;
+                    float v = 0.0f;
+#pragma omp simd reduction(+ : v)
+                    for (whole j = 0; j < width; j++) v += own[j] * line[j];
+                    scores[h * capacity + n] = v;
+                }
+            }
+            for (whole h = 0; h < share; h++) softmax(scores + h * capacity, start, end);
+            for (whole n = start; n < end; n++) {
+                const real *value = values + at + n * width;
+                for (whole j = 0; j < width; j++) line[j] = get(value[j]);
+                for (whole h = 0; h < share; h++) {
+                    float p = scores[h * capacity + n], *sum = sums + h * width;
+#pragma omp simd
+                    for (whole j = 0; j < width; j++) sum[j] += p * line[j];
+                }
+            }
+            real *o = out + row * out_stride + group * share * width;
+            for (whole j = 0; j < share * width; j++) o[j] = put(sums[j]);
+        }
+        free(scores);
+    }
+}
+
 /* What a row of logits says of its target; with `keep`, logits become d log p(target) / d logits.
  *
  * `found` is [5, rows]: log p(target), entropy, log of the sum of p^2, mean logit, whether no other

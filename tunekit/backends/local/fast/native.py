@@ -23,6 +23,7 @@ _ARGUMENTS = {
     "join_heads": "*n****f***nnnn",
     "softmax_forward": "****f*nnnn",
     "softmax_backward": "*****f*nnnn",
+    "attend": "*****fn*nnnnnn",
     "score": "***nn?",
     "unpack": "****nnnn",
 }
@@ -142,6 +143,26 @@ class Native(Operations):
             "softmax_backward",
             *(scores, d, block.beginning, block.first, block.last, scale, total),
             *(groups, queries, rows // queries, keys),
+        )
+
+    @override
+    def attend(
+        self,
+        query: Tensor,
+        held: tuple[Tensor, Tensor],
+        rows: Tensor,
+        lengths: Tensor,
+        *,
+        scale: float,
+        window: int | None,
+        out: Tensor,
+    ) -> None:
+        count, (_, groups, capacity, width) = rows.shape[0], held[0].shape
+        share = query.shape[1] // count
+        self._call(
+            "attend",
+            *(query, *held, rows, lengths, scale, window or 0, *_at(out)),
+            *(count, groups, share, width, capacity),
         )
 
     @override

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -82,6 +83,12 @@ class Network:
         finally:
             # A backward pass may still want the adapters of the pass before.
             self.refresh(self.copies)
+
+    def reading(self, *, adapted: bool) -> tuple[Network, Callable[[Stream], Pass]]:
+        """Give what reads streams by the adapters as they are now, or by the base alone."""
+        if adapted:
+            self.refresh(self.copies)
+        return self, partial(self.begin, adapted=adapted)
 
     def begin(self, stream: Stream, *, adapted: bool = True, masks: Any = None) -> Pass:
         """Give what all layers have in common in a pass over a stream."""

@@ -174,6 +174,44 @@ class Operations:
         scores.copy_(p)
         d.copy_(p * (g - (p * g).sum(-1, keepdim=True)) * scale)
 
+    def attend(
+        self,
+        query: Tensor,
+        held: tuple[Tensor, Tensor],
+        rows: Tensor,
+        lengths: Tensor,
+        *,
+        scale: float,
+        window: int | None,
+        out: Tensor,
+    ) -> None:
+        """Let one token of each row look at the keys and values held, its own being the last.
+
+        Args:
+            query: [groups, rows x share, width].
+            held: Keys and values, [all rows, groups, capacity, width].
+            rows: Which rows of these the tokens belong to, int32.
+            lengths: How many keys of each there are, int32.
+            scale: Of scores.
+            window: Keys that are seen, the last ones; None: all.
+            out: Gets [rows, groups x share x width] in its first columns.
+        """
+        count, most = rows.shape[0], int(lengths.max())
+        key, value = (each[rows.long(), :, :most].float() for each in held)
+        groups, width = query.shape[0], query.shape[2]
+        asked = query.view(groups, count, -1, width).transpose(0, 1).float()
+        place = torch.arange(most, device=query.device)
+        hidden = place >= lengths[:, None]
+        if window is not None:
+            hidden |= place < lengths[:, None] - window
+        scores = (asked @ key.transpose(2, 3) * scale).masked_fill_(
+            hidden[:, None, None], -torch.inf
+        )
+        # What is not written yet may be anything, and zero times that need not be zero.
+        value.masked_fill_(hidden[:, None, :, None], 0)
+        found = (scores.softmax(-1) @ value).flatten(1)
+        out[:, : found.shape[1]] = found
+
     def score(self, logits: Tensor, targets: Tensor, *, keep: bool) -> Scores:
         """Score the targets; with `keep`, logits become d log p(target) / d logits in place."""
         *found, gradient = self._score(logits, targets)

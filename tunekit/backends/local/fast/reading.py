@@ -50,9 +50,14 @@ _SHELF = 64_000_000
 
 
 def read(
-    model: Any, run: Operations, *, recompute: bool, attention: Attention | None = None
+    model: Any,
+    run: Operations,
+    *,
+    recompute: bool,
+    attention: Attention | None = None,
+    trained: bool = True,
 ) -> Network:
-    """Read a PEFT model.
+    """Read a PEFT model, or with `trained=False` any that nobody trains.
 
     The weights of its linear layers move into joint matrices, of which the modules get views; the
     model works on as before.
@@ -60,7 +65,7 @@ def read(
     Raises:
         Unsuited: something is not as it is in the families known here.
     """
-    parts = _parts(model)
+    parts = _parts(model, trained=trained)
 
     def group(n: int, name: str, run: Operations, shelf: Shelf, like: Tensor) -> Group:
         linears = parts[n].linears[name]
@@ -93,16 +98,24 @@ def read_all(
     return _network(models[0], tenants[0], group, run, recompute=recompute, attention=attention)
 
 
-def _parts(model: Any) -> list[_Part]:
+def _parts(model: Any, *, trained: bool = True) -> list[_Part]:
     """Understand a model, and change nothing."""
-    base = model.get_base_model()
+    base = _base(model)
+    kinds = {str(config.peft_type) for config in getattr(model, "peft_config", {}).values()}
+    if not all(kind.endswith("LORA") for kind in kinds):
+        raise Unsuited(f"the adapter is {', '.join(kinds)}")
     family = FAMILIES.get(type(base).__name__)
     if family is None or not type(base).__module__.startswith("transformers.models."):
         raise Unsuited(f"{type(base).__name__} is none of {', '.join(FAMILIES)}")
     _check_whole(base, family)
     parts = [_Part.read(layer, base.config, family) for layer in base.model.layers]
-    _check_trained(model, parts)
+    if trained:
+        _check_trained(model, parts)
     return parts
+
+
+def _base(model: Any) -> Any:
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def _network(
@@ -115,7 +128,7 @@ def _network(
     attention: Attention | None,
 ) -> Network:
     """Put together what `parts` are; from here on the model is changed."""
-    base = model.get_base_model()
+    base = _base(model)
     shelf, like = Shelf(_SHELF), base.model.embed_tokens.weight
     scale = getattr(base.model.embed_tokens, "embed_scale", None)
     layers = [

@@ -1,0 +1,206 @@
+"""Rows are scored and answers written by our passes as transformers does both."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from peft import PromptTuningConfig, get_peft_model
+
+from tests.local.fast.tiny import FAMILIES, VOCABULARY, adapted, model, passes, some_rows
+from tunekit.backends.local.fast.install import answer
+from tunekit.backends.local.fast.lending import lend, lent
+from tunekit.backends.local.fast.mixed import Mixed
+from tunekit.backends.local.fast.native import Native
+from tunekit.backends.local.fast.operations import Operations
+from tunekit.backends.local.fast.reading import read
+from tunekit.data.tokens import Tokens
+from tunekit.evaluation import inference
+from tunekit.evaluation.forward import log_probabilities, score
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+
+ROWS = [Tokens(list(row.tokens), list(row.labels)) for row in some_rows([23, 9, 31, 17], alike=18)]
+PROMPTS = [row.input_ids[:length] for row, length in zip(ROWS, (21, 4, 30, 18), strict=True)]
+LENGTH = 14
+ENDS = (2, 4, 9, 16, 17)
+
+
+def likeliest(logits: Any) -> Any:
+    return logits.argmax(-1)
+
+
+def by_generate(peft_model: Any, prompt: Sequence[int]) -> list[int]:
+    """Let transformers answer a prompt alone, so that nothing is padded."""
+    ids = torch.tensor([prompt])
+    with torch.no_grad():
+        made = peft_model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=LENGTH,
+            do_sample=False,
+            eos_token_id=list(ENDS),
+        )[0, len(prompt) :].tolist()
+    end = next((n for n, token in enumerate(made) if token in ENDS), len(made))
+    return made[:end]
+
+
+def extended(peft_model: Any) -> list[list[int]]:
+    asked = inference.of(peft_model)
+    assert asked is not None
+    return asked.extend(PROMPTS, length=LENGTH, ends=ENDS, pick=likeliest)
+
+
+def prepared(family: str = "llama", run: str = "native") -> tuple[Any, Any]:
+    """Give two equal models, and let the second be asked through our passes."""
+    plain = adapted(model(family)).eval()
+    ours = copy.deepcopy(plain)
+    lend(ours.get_base_model(), read(ours, passes(run), recompute=False))
+    return plain, ours
+
+
+@pytest.mark.parametrize("run", ["torch", "native"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_answers_are_those_of_generate(family: str, run: str) -> None:
+    plain, ours = prepared(family, run)
+    expected = [by_generate(plain, prompt) for prompt in PROMPTS]
+    # Some end early and some do not, so that rows leave a batch while others go on.
+    assert extended(ours) == expected
+    with plain.disable_adapter(), ours.disable_adapter():
+        base = [by_generate(plain, prompt) for prompt in PROMPTS]
+        assert extended(ours) == base
+    assert base != expected
+
+
+def test_the_prompts_end_at_different_times() -> None:
+    lengths = {len(each) for each in extended(prepared()[1])}
+    assert len(lengths) > 1
+    assert max(lengths) == LENGTH
+
+
+@pytest.mark.parametrize("run", ["torch", "native"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_scores_are_those_of_the_model(family: str, run: str) -> None:
+    plain, ours = prepared(family, run)
+    rows = [*ROWS, Tokens([4, 5], [-100, -100])]
+    with torch.no_grad():
+        for one, other in zip(score(ours, rows), score(plain, rows), strict=True):
+            assert one.total == pytest.approx(other.total, rel=1e-5)
+            assert (one.count, one.right) == (other.count, other.right)
+        expected = dict(log_probabilities(plain, rows))
+        found = dict(log_probabilities(ours, rows))
+    assert found.keys() == expected.keys() == {0, 1, 2, 3}
+    for n, logs in found.items():
+        assert logs.shape == (score(plain, rows)[n].count, VOCABULARY)
+        torch.testing.assert_close(logs, expected[n], rtol=1e-4, atol=1e-4)
+
+
+def test_many_rows_are_asked_in_several_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, ours = prepared()
+    for name, most in (("_TOKENS", 30), ("_MOST_LOGITS", 8 * VOCABULARY)):
+        monkeypatch.setattr(f"tunekit.backends.local.fast.inference.{name}", most)
+    with torch.no_grad():
+        for one, other in zip(score(ours, ROWS), score(plain, ROWS), strict=True):
+            assert one.total == pytest.approx(other.total, rel=1e-5)
+        assert [n for n, _ in log_probabilities(ours, ROWS)] == [0, 1, 2, 3]
+
+
+def test_a_model_in_training_or_with_another_adapter_is_asked_itself() -> None:
+    _, ours = prepared()
+    ours.train()
+    assert inference.of(ours) is None
+    ours.eval()
+    assert inference.of(ours) is not None
+    ours.merge_adapter()
+    assert inference.of(ours) is None
+
+
+def test_adapters_are_asked_as_they_are_at_the_moment() -> None:
+    plain, ours = prepared()
+    first = extended(ours)
+    with torch.no_grad():
+        for each in (plain, ours):
+            for name, weight in each.named_parameters():
+                if "lora_B" in name:
+                    weight.mul_(-3)
+    assert extended(ours) == [by_generate(plain, prompt) for prompt in PROMPTS] != first
+
+
+def test_the_network_that_trains_is_the_one_that_is_asked() -> None:
+    plain, ours = adapted(model()).eval(), adapted(model()).eval()
+    answer(ours, read(ours, passes(), recompute=False))
+    assert extended(ours) == [by_generate(plain, prompt) for prompt in PROMPTS]
+
+
+def test_each_tenant_answers_by_its_own_adapters() -> None:
+    base = model()
+    held = {id(tensor): tensor for tensor in (*base.parameters(), *base.buffers())}
+    ranks = (3, 20, 5)
+    tenants = [
+        adapted(copy.deepcopy(base, dict(held)), seed=n, r=rank).eval()
+        for n, rank in enumerate(ranks)
+    ]
+    expected = [[by_generate(each, prompt) for prompt in PROMPTS] for each in tenants]
+    mixed = Mixed(tenants, passes(), recompute=False)
+    for number in (2, 0, 1, 2):
+        found = Asking(mixed, number).answers(tenants[number])
+        assert found == expected[number]
+    with tenants[1].disable_adapter():
+        without = [by_generate(tenants[1], prompt) for prompt in PROMPTS]
+        assert Asking(mixed, 1).answers(tenants[1]) == without
+
+
+class Asking:
+    """A tenant as its trainer's model sees it."""
+
+    def __init__(self, mixed: Mixed, number: int) -> None:
+        self._mixed, self._number = mixed, number
+
+    def reading(self, *, adapted: bool) -> Any:
+        return self._mixed.reading(self._number, adapted=adapted)
+
+    def answers(self, peft_model: Any) -> list[list[int]]:
+        lend(peft_model.get_base_model(), self)
+        return extended(peft_model)
+
+
+def test_a_model_that_nobody_trains_is_lent_our_passes_for_a_while() -> None:
+    plain = model().eval()
+    ours = copy.deepcopy(plain)
+    with lent(ours):
+        assert extended(ours) == [by_generate(plain, prompt) for prompt in PROMPTS]
+    assert inference.of(ours) is None
+    assert by_generate(ours, PROMPTS[0]) == by_generate(plain, PROMPTS[0])
+
+
+def test_what_is_put_before_the_prompt_is_not_overlooked() -> None:
+    config = PromptTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM")
+    prompted = get_peft_model(model(), config).eval()
+    with lent(prompted):
+        assert inference.of(prompted) is None
+
+
+def test_a_strange_model_is_asked_itself() -> None:
+    strange = model().eval()
+    strange.model.layers[0].mlp.act_fn = torch.nn.Tanh()
+    with lent(strange):
+        assert inference.of(strange) is None
+
+
+@pytest.mark.parametrize("window", [None, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_compiled_kernel_attends_as_torch_does(dtype: torch.dtype, window: int | None) -> None:
+    draw = torch.Generator().manual_seed(4)
+    query = torch.randn(2, 3 * 4, 8, generator=draw).to(dtype)
+    held = (torch.randn(5, 2, 11, 8, generator=draw).to(dtype),
+            torch.randn(5, 2, 11, 8, generator=draw).to(dtype))  # fmt: skip
+    rows, lengths = (torch.tensor(each, dtype=torch.int32) for each in ([4, 0, 2], [11, 1, 7]))
+    found = [torch.zeros(3, 70, dtype=dtype) for _ in range(2)]
+    for run, out in zip((Native(dtype), Operations()), found, strict=True):
+        run.attend(query, held, rows, lengths, scale=0.4, window=window, out=out)
+    tolerance = 1e-5 if dtype is torch.float32 else 1e-2
+    torch.testing.assert_close(*found, rtol=tolerance, atol=tolerance)
+    assert not found[0][:, 64:].any()
