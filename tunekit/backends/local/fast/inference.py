@@ -20,6 +20,8 @@ _TOKENS = 4096
 """Of rows that are scored in one pass: at full speed, and little to hold without a gradient."""
 _MOST_LOGITS = 2**27
 """Logits of a pass that gives them all."""
+_MULTIPLE = 8
+"""Rows that one more token is read of."""
 
 
 class Inference:
@@ -45,7 +47,9 @@ class Inference:
             both = (_split(scores.log_probs, counts), _split(right, counts))
             for n, log_probs, hits in zip(batch, *both, strict=True):
                 total = -log_probs.double().sum().item()
-                found[n] = Scored(total, len(log_probs), tuple(cast("list[bool]", hits.bool().tolist())))
+                found[n] = Scored(
+                    total, len(log_probs), tuple(cast("list[bool]", hits.bool().tolist()))
+                )
         return found
 
     def predictions(self, rows: Sequence[Tokens]) -> Iterator[tuple[int, Tensor, Tensor]]:
@@ -105,6 +109,9 @@ class Inference:
         self, more: Sequence[tuple[int, int]], lengths: Sequence[int], cache: Cache
     ) -> Tensor:
         """Read one token of each row; gives their hidden states."""
+        count = len(more)
+        # The last one again, so that the library meets few numbers of rows: it compiles for each.
+        more = [*more, *[more[-1]] * (-count % _MULTIPLE)]
         rows = whole_numbers([row for row, _ in more], self._device)
         counts = whole_numbers([lengths[row] for row, _ in more], self._device)
         stream = Stream(
@@ -115,7 +122,7 @@ class Inference:
             targets=rows.new_empty(0),
         )
         cached = Cached(self._network.run, cache, rows, counts)
-        return self._network.trunk(replace(self._begin(stream), instead=cached))[0]
+        return self._network.trunk(replace(self._begin(stream), instead=cached))[0][:count]
 
     def _logits(self, hidden: Tensor) -> Tensor:
         head = self._network.head
