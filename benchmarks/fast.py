@@ -294,7 +294,7 @@ def exact(place: Path, *, steps: int, repeats: int) -> None:
 
 
 def ceiling(place: Path, *, steps: int, repeats: int) -> None:
-    """Measure what the products of a step take alone, forward and backward, at their best."""
+    """Measure what the products of a step take alone, at their best, and what runs make of it."""
     done = subprocess.run(
         [sys.executable, __file__, "products"],
         env=settings(),
@@ -302,6 +302,11 @@ def ceiling(place: Path, *, steps: int, repeats: int) -> None:
     )
     if done.returncode:
         raise SystemExit(done.returncode)
+    data = chats.write(place / "mixed.jsonl", "mixed", rows=steps * 4 + 8)
+    for dtype in ("float32", "bfloat16"):
+        work = Work(data, steps=steps, dtype=dtype)
+        runs = [ours(work, kernels="fast").speed for _ in range(repeats)]
+        print(f"runs on mixed chats in {dtype}: {statistics.median(runs):.0f} tokens/s", flush=True)
 
 
 def products(tokens: int = 1024) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tunekit.evaluation import general, observe
-from tunekit.evaluation.forgetting import Divergence, Losses, judge
+from tunekit.evaluation.forgetting import Divergence, Losses, Profile, Trained, judge
 from tunekit.evaluation.observe import Observer
 from tunekit.evaluation.verdict import Forgetting, Signal
 
@@ -80,7 +80,7 @@ def test_a_model_has_forgotten_nothing_of_itself(model: Any, tokenizer: Any) -> 
     assert losses.base == losses.tuned
     assert all(abs(row.divergence) < 1e-9 for row in divergences)
     assert all(row.agreed == row.sure for row in divergences)
-    found = judge(losses, divergences, profile="assistant", adapter=True)
+    found = judge(losses, divergences, profile="assistant", trained=Trained(adapter=True))
     assert found is not None
     assert (found.status, found.advice) == ("pass", ())
 
@@ -138,10 +138,15 @@ def moved(divergence: float, agreed: int) -> list[Divergence]:
 
 
 def judged(
-    change: float, divergence: float = 0.0, agreed: int = 10, **more: Any
+    change: float,
+    divergence: float = 0.0,
+    agreed: int = 10,
+    *,
+    profile: Profile = "assistant",
+    **trained: Any,
 ) -> tuple[Forgetting, dict[str, Signal]]:
-    settings: dict[str, Any] = {"profile": "assistant", "adapter": True, **more}
-    found = judge(loss(change), moved(divergence, agreed), **settings)
+    how = Trained(**{"adapter": True, **trained})
+    found = judge(loss(change), moved(divergence, agreed), profile=profile, trained=how)
     assert found is not None
     return found, {sign.name: sign for sign in found.signals}
 
@@ -185,6 +190,19 @@ def test_the_worst_sign_decides_and_says_what_to_try() -> None:
     assert not any("mitigate" in line for line in whole.advice)
 
 
+def test_nothing_is_advised_that_was_done() -> None:
+    first, _ = judged(0.0, 0.9, 10, epochs=3)
+    assert "training.replay: {source: general, ratio: 0.1} mixes general chats in" in first.advice
+    assert any(line.startswith("training.epochs: 1") for line in first.advice)
+    done, _ = judged(0.0, 0.9, 10, epochs=1, replay=("self", 0.25), profile="specialist")
+    assert not any(line.startswith(("training.epochs", "evaluation")) for line in done.advice)
+    assert [line for line in done.advice if "replay" in line] == [
+        "training.replay: {source: self, ratio: 0.5}, more than the 0.25 of this run"
+    ]
+    most, _ = judged(0.0, 0.9, 10, epochs=1, replay=("self", 1.0))
+    assert not any("replay" in line for line in most.advice)
+
+
 def test_every_sign_has_its_interval() -> None:
     _, signs = judged(0.2, 0.1, 9)
     for sign in signs.values():
@@ -193,7 +211,7 @@ def test_every_sign_has_its_interval() -> None:
 
 
 def test_where_nothing_was_measured_nothing_is_said() -> None:
-    assert judge(Losses([], []), [], profile="assistant", adapter=True) is None
+    assert judge(Losses([], []), [], profile="assistant", trained=Trained(adapter=True)) is None
 
 
 def test_the_texts_are_many_and_name_their_source() -> None:

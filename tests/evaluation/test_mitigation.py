@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tunekit.evaluation.forgetting import Divergence, Losses, judge
+from tunekit.evaluation.forgetting import Divergence, Losses, Trained, judge
 from tunekit.evaluation.mitigation import search
 from tunekit.evaluation.verdict import Forgetting
 
 
 def forgotten(divergence: float) -> Forgetting:
     rows = [Divergence(10 * divergence, 10, 0, 0)] * 4
-    found = judge(Losses([], []), rows, profile="assistant", adapter=True)
+    found = judge(Losses([], []), rows, profile="assistant", trained=Trained(adapter=True))
     assert found is not None
     return found
 

@@ -7,7 +7,7 @@ nats per token on Wikipedia, and of the 7 runs that lost more than 0.30, 6 had n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,13 +46,25 @@ class Divergence:
     """How many of these the tuned model thinks likeliest too."""
 
 
+@dataclass(frozen=True)
+class Trained:
+    """How a model was trained, as far as what to try next depends on it."""
+
+    adapter: bool
+    """The base is still there beneath it, so less of the adapter can be used."""
+    learning_rate: float | None = None
+    """The peak rate."""
+    epochs: float | None = None
+    replay: tuple[str, float] | None = None
+    """Source and ratio of what was mixed in."""
+
+
 def judge(
     losses: Losses,
     divergences: Sequence[Divergence],
     *,
     profile: Profile,
-    adapter: bool,
-    learning_rate: float | None = None,
+    trained: Trained,
 ) -> Forgetting | None:
     """Hold what was measured against the limits; None where nothing was.
 
@@ -60,14 +72,13 @@ def judge(
         losses: On general passages.
         divergences: On what the base says to general prompts.
         profile: A specialist may forget twice as much.
-        adapter: The base is still there beneath it, so less of the adapter can be used.
-        learning_rate: The peak rate of the training.
+        trained: What advice goes by.
     """
     signals = [sign for sign in (_loss(losses, profile), *_answers(divergences, profile)) if sign]
     if not signals:
         return None
     status = worst(sign.status for sign in signals)
-    advice = () if status == "pass" else tuple(_advice(adapter, learning_rate))
+    advice = () if status == "pass" else tuple(_advice(profile, trained))
     return Forgetting(profile=profile, signals=tuple(signals), status=status, advice=advice)
 
 
@@ -149,13 +160,21 @@ def _limits(name: str, profile: Profile) -> tuple[float, float]:
     return (2 * warn - 1, 2 * fail - 1) if name == "agreement" else (2 * warn, 2 * fail)
 
 
-def _advice(adapter: bool, learning_rate: float | None) -> list[str]:
-    """Say what to try, the cheapest first."""
-    said = ["evaluation.profile: specialist, if nothing but the task is asked of the model"]
-    if adapter:
-        said.append("tunekit mitigate RUN: a weaker adapter often keeps the gain and forgets less")
-    said.append("training.replay: {source: general, ratio: 0.1} mixes general chats in")
-    if learning_rate:
-        said.append(f"training.learning_rate: {learning_rate / 2:.2g}, half of what it was")
-    said.append("training.epochs: 1, or fewer target modules, so that the weights move less")
-    return said
+def _advice(profile: Profile, trained: Trained) -> Iterator[str]:
+    """Say what to try, the cheapest first, and nothing that was done already."""
+    if profile == "assistant":
+        yield "evaluation.profile: specialist, if nothing but the task is asked of the model"
+    if trained.adapter:
+        yield "tunekit mitigate RUN: a weaker adapter often keeps the gain and forgets less"
+    if trained.replay is None:
+        yield "training.replay: {source: general, ratio: 0.1} mixes general chats in"
+    else:
+        source, ratio = trained.replay
+        more = f"training.replay: {{source: {source}, ratio: {min(1.0, 2 * ratio):g}}}"
+        if ratio < 1:
+            yield f"{more}, more than the {ratio:g} of this run"
+    if trained.learning_rate:
+        yield f"training.learning_rate: {trained.learning_rate / 2:.2g}, half of what it was"
+    if trained.epochs is None or trained.epochs > 1:
+        yield "training.epochs: 1, so that the weights move less"
+    yield "method.target_modules: fewer of them, so that the weights move less"

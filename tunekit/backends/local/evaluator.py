@@ -147,8 +147,7 @@ class Evaluator:
             losses,
             divergences,
             profile=self.request["evaluation"]["profile"],
-            adapter=(self.request["peft"] or {}).get("r") is not None,
-            learning_rate=self.request["trainer"].get("learning_rate"),
+            trained=_trained(self.request),
         )
 
     def _by_heart(
@@ -178,6 +177,16 @@ class Evaluator:
         lines = {row.where.line for row in first}
         marked = [n for n, row in enumerate(found) if row.where and row.where.line in lines]
         return found, marked
+
+
+def _trained(request: dict[str, Any]) -> forgetting.Trained:
+    trainer, replay = request["trainer"], request.get("replayed")
+    return forgetting.Trained(
+        adapter=(request["peft"] or {}).get("r") is not None,
+        learning_rate=trainer.get("learning_rate"),
+        epochs=trainer.get("num_train_epochs"),
+        replay=(replay["source"], replay["ratio"]) if replay else None,
+    )
 
 
 def _rank(adapter: Path) -> Rank | None:

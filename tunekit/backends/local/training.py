@@ -10,6 +10,7 @@ from typing import Any
 from tunekit.backends.local import checkpoints, models, own_answers, trainers
 from tunekit.backends.local.evaluator import Evaluator
 from tunekit.backends.local.fast.install import install
+from tunekit.backends.local.heap import give_back
 from tunekit.backends.local.job import Job
 from tunekit.backends.local.methods import attach
 from tunekit.backends.local.rows import tokenized
@@ -68,6 +69,7 @@ class Training:
             self._say("measuring the base")
             with attach.of(trainer).as_base():
                 evaluator.base(trainers.inner(trainer))
+            give_back()
         curve = trainers.watch(self.job, self.request, trainer, evaluator)
         self._train()
         if not self.first:
@@ -75,6 +77,7 @@ class Training:
         curve.restore(trainers.inner(trainer))
         trainers.save(trainer, self.tokenizer, self.request, self.job.adapter)
         if evaluator and evaluator.enabled:
+            give_back()
             self._say("measuring the tuned model")
             inner = trainers.inner(trainer)
             found = evaluator.tuned(inner, self.job.adapter, curve=curve.losses)

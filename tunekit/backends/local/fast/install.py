@@ -7,9 +7,7 @@ call, of an evaluation or a generation, goes where it went before.
 
 from __future__ import annotations
 
-import ctypes
 import functools
-import platform
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, cast
 
@@ -29,6 +27,7 @@ from tunekit.backends.local.fast.operations import Scores
 from tunekit.backends.local.fast.reading import read
 from tunekit.backends.local.fast.stream import IGNORED, Row, Stream, join
 from tunekit.backends.local.fast.unsuited import Unsuited
+from tunekit.backends.local.heap import give_back
 from tunekit.backends.local.kernels import OBJECTIVES
 from tunekit.errors import SpecError
 
@@ -61,7 +60,7 @@ def install(trainer: Any, request: dict[str, Any]) -> Iterator[str]:
         yield f"kernels: reference, since {why}"
         return
     answer(model, network)
-    _give_back()
+    give_back()
     yield f"kernels: fast{notes}"
 
 
@@ -82,7 +81,7 @@ def mix(models: Sequence[Any], requests: Sequence[dict[str, Any]]) -> tuple[Mixe
             f"model: several adapters cannot be trained at once on this one: {why}; "
             "train them one after another, with `tunekit run`"
         ) from None
-    _give_back()
+    give_back()
     return mixed, f"kernels: fast, mixed with {len(models) - 1} other trainings{notes}"
 
 
@@ -229,12 +228,6 @@ def _spread(values: Tensor, mask: Tensor) -> Tensor:
     return torch.zeros(mask.shape, dtype=values.dtype, device=mask.device).masked_scatter(
         mask, values
     )
-
-
-def _give_back() -> None:
-    """Return to the system where the weights lay before; glibc keeps what other threads freed."""
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _check(request: dict[str, Any], model: Any) -> None:
