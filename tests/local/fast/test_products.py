@@ -63,3 +63,19 @@ def test_what_cannot_be_read_is_timed_again(tmp_path: Path) -> None:
     y = torch.ones(24, 11).bfloat16()
     Products(place).mm(torch.ones(5, 24).bfloat16(), y, torch.empty(5, 11).bfloat16())
     assert "24 x 11" in json.loads(place.read_text())
+
+
+def test_rows_behind_those_of_a_product_are_multiplied_where_there_is_room() -> None:
+    generator = torch.Generator().manual_seed(3)
+    room = torch.randn(64, 24, generator=generator).bfloat16()
+    room[37:] = torch.nan
+    y = torch.randn(24, 11, generator=generator).bfloat16()
+    products = Products(Path("nowhere"))
+    products._pieces[48, 24, 11] = products._pieces[37, 24, 11] = 1
+    wide, tight = torch.full((64, 15), 7.0).bfloat16(), torch.full((37, 11), 7.0).bfloat16()
+    for out in (wide[:37, :11], tight):
+        products.mm(room[:37], y, out)
+        torch.testing.assert_close(out, room[:37] @ y, rtol=1 / 128, atol=1 / 128)
+    assert wide[37:48, :11].isnan().all()
+    assert (wide[48:] == 7).all()
+    assert (wide[:, 11:] == 7).all()

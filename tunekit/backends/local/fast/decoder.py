@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tunekit.backends.local.fast.attention import Attends, Attention, Reach
 from tunekit.backends.local.fast.linear import Gradients, Group
-from tunekit.backends.local.fast.operations import Angles, Norm, Operations
+from tunekit.backends.local.fast.operations import Angles, Norm, Operations, rows_of
 from tunekit.backends.local.fast.stream import Stream
 
 GROUPS = ("qkv", "o", "gate_up", "down")
@@ -91,7 +91,7 @@ class Decoder:
         x, y, x_scale = run.norm(x, delta, self.before_attention, self.qkv.extra)
         joint = self.qkv.forward(y, adapted=adapted, room=self.qkv.extra, masks=masks)
         qkv_low = y[:, self.qkv.inputs :].clone()
-        attended = x.new_empty(x.shape[0], self.reach.heads.queries + self.o.extra)
+        attended = rows_of(x, x.shape[0], self.reach.heads.queries + self.o.extra)
         split = run.split(joint, self.reach.heads, this.angles[self.rotation])
         attends = this.instead or this.attention
         attention = attends.forward(split, this.stream, self.reach, attended)
@@ -189,6 +189,6 @@ def _before(
     if norm is None or kept is None:
         return d
     out, scale = kept
-    dy = out.new_empty(out.shape[0], out.shape[1] + extra)
+    dy = rows_of(out, out.shape[0], out.shape[1] + extra)
     dy[:, : out.shape[1]] = run.norm_backward(d[:, : out.shape[1]], out, norm, scale, None)
     return dy

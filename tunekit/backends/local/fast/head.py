@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from tunekit.backends.local.fast.operations import Operations, Scores
+from tunekit.backends.local.fast.operations import Operations, Scores, rows_of
 
 TILE_BYTES = 50_000_000
 """Logits computed at once: enough for a product at full speed, little beside the activations."""
@@ -26,15 +26,16 @@ class _LogProbs(Function):  # type: ignore[misc]
         ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, run: Operations
     ) -> tuple[Tensor, ...]:
         keep = ctx.needs_input_grad[0]
-        gradient = torch.empty_like(hidden) if keep else None
+        gradient = rows_of(hidden, *hidden.shape) if keep else None
         tile = max(32, TILE_BYTES // (head.shape[0] * hidden.element_size()))
         found: list[Scores] = []
         for start in range(0, hidden.shape[0], tile):
             part = slice(start, start + tile)
-            logits = hidden.new_empty(hidden[part].shape[0], head.shape[0])
+            logits = rows_of(hidden, hidden[part].shape[0], head.shape[0])
             run.mm(hidden[part], head.t(), logits)
             found.append(run.score(logits, targets[part], keep=keep))
             if gradient is not None:
+                # Tile after tile: a product may write over the beginning of the next.
                 run.mm(logits, head, gradient[part])
         ctx.gradient = gradient
         names = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1")

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from tunekit.backends.local.fast.operations import Norm, Operations
+from tunekit.backends.local.fast.operations import Norm, Operations, rows_of
 
 _torch: Any = torch
 ALIGNED = 16
@@ -175,12 +175,12 @@ class Projection:
         Without `adapted` the base alone counts.
         """
         k, n, matrix = self.inputs, self.outputs, self.base.matrix()
-        y = x.new_empty(x.shape[0], n + room)
+        y = rows_of(x, x.shape[0], n + room)
         if adapted and self.extra:
             if masks is not None and self.drops:
                 self._lower_dropped(x, masks)
             else:
-                torch.mm(x[:, :k], matrix[n:, :k].t(), out=x[:, k : k + self.extra])
+                self._run.mm(x[:, :k], matrix[n:, :k].t(), x[:, k : k + self.extra])
             k += self.extra
         self._run.mm(x[:, :k], matrix[:n, :k].t(), y[:, :n])
         if self.bias is not None:
@@ -191,11 +191,11 @@ class Projection:
         """Write g beside dy, which is wide by `extra`; with `onward` give the gradient of x."""
         k, n, extra, matrix = self.inputs, self.outputs, self.extra, self.base.matrix()
         if extra:
-            torch.mm(dy[:, :n], matrix[:n, k:], out=dy[:, n : n + extra])
+            self._run.mm(dy[:, :n], matrix[:n, k:], dy[:, n : n + extra])
         if not onward:
             return None
         if masks is None or not self.drops:
-            dx = dy.new_empty(dy.shape[0], k)
+            dx = rows_of(dy, dy.shape[0], k)
             self._run.mm(dy[:, : n + extra], matrix[:, :k], dx)
             return dx
         dx = dy[:, :n] @ matrix[:n, :k]

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from tunekit.backends.local.fast.blocks import Block
 from tunekit.backends.local.fast.compiled import folder, library, machine
-from tunekit.backends.local.fast.operations import Angles, Heads, Norm, Operations, Scores
+from tunekit.backends.local.fast.operations import Angles, Heads, Norm, Operations, Scores, rows_of
 from tunekit.backends.local.fast.products import Products
 
 _KINDS = {"*": ctypes.c_void_p, "n": ctypes.c_int64, "f": ctypes.c_float, "?": ctypes.c_int}
@@ -60,8 +60,8 @@ class Native(Operations):
         self, x: Tensor, delta: Tensor | None, norm: Norm, extra: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         rows, columns = x.shape
-        total = x if delta is None else x.new_empty(rows, columns)
-        y = x.new_empty(rows, columns + extra)
+        total = x if delta is None else rows_of(x, rows, columns)
+        y = rows_of(x, rows, columns + extra)
         scale = x.new_empty(rows, dtype=torch.float32)
         self._call(
             "norm_forward",
@@ -85,7 +85,7 @@ class Native(Operations):
 
     @override
     def gated(self, both: Tensor, columns: int, extra: int, *, tanh: bool) -> Tensor:
-        out = both.new_empty(both.shape[0], columns + extra)
+        out = rows_of(both, both.shape[0], columns + extra)
         self._call("gated_forward", *_at(both), *_at(out), both.shape[0], columns, tanh)
         return out
 

@@ -16,7 +16,7 @@ from tunekit.backends.local.fast.attention import Attention
 from tunekit.backends.local.fast.decoder import GROUPS, Decoder, Kept, Pass
 from tunekit.backends.local.fast.head import log_probs
 from tunekit.backends.local.fast.linear import Gradients, Masks, copy_all, multiply_all
-from tunekit.backends.local.fast.operations import Angles, Norm, Operations, Scores
+from tunekit.backends.local.fast.operations import Angles, Norm, Operations, Scores, rows_of
 from tunekit.backends.local.fast.stream import Stream
 from tunekit.backends.local.fast.weights import Shelf
 
@@ -138,7 +138,7 @@ class Network:
         into, width = Gradients(), self.norm.weight.shape[0]
         at_places = self.run.norm_backward(d_hidden, state.last, self.norm, state.scale, None)
         room = max(layer.room for layer in self.layers)
-        d = d_hidden.new_zeros(this.stream.length, width + room)
+        d = rows_of(d_hidden, this.stream.length, width + room).zero_()
         d[:, :width].index_add_(0, this.stream.places, at_places)
         for n in range(len(self.layers) - 1, self.lowest[0] - 1, -1):
             kept, state.kept[n] = state.kept[n], None

@@ -18,6 +18,8 @@ from tunekit.backends.local.fast import formulas
 from tunekit.backends.local.fast.blocks import Block
 
 _Formula = Callable[..., Any]
+_STEP = 64
+"""Tokens by which the sizes of matrices differ."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,10 @@ class Operations:
         self._turn, self._score = ready(formulas.turn), ready(formulas.score)
 
     def mm(self, x: Tensor, y: Tensor, out: Tensor) -> None:
-        """Write the product of two matrices, the larger ones of a step."""
+        """Write the product of two matrices, the larger ones of a step.
+
+        What stands in memory behind the rows of `out`, up to a multiple of 64, may be written over.
+        """
         torch.mm(x, y, out=out)
 
     def norm(
@@ -247,6 +252,15 @@ class Operations:
         )
         seen = (key < beginning) | ((key >= first) & (key < last))
         return ~seen.repeat_interleave(scores.shape[1] // len(seen), 0)
+
+
+def rows_of(like: Tensor, rows: int, columns: int) -> Tensor:
+    """Give a new matrix for so many tokens, which takes the room of a few more.
+
+    The next batch has other numbers of tokens: with few sizes the allocator finds the room of the
+    last one again, where it would lay the new one beside it.
+    """
+    return like.new_empty(-(-rows // _STEP) * _STEP, columns)[:rows]
 
 
 def compiled(device: torch.device, dtype: torch.dtype) -> Operations:

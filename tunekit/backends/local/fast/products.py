@@ -19,6 +19,8 @@ from torch import Tensor
 from tunekit.files import write_atomic
 
 ROWS = (64, 128, 192, 256, 320, 384, 448, 512, 640, 768, 1024, 1280, 1536, 2048)
+STEP = 16
+"""Numbers of rows are multiples of it where there is room."""
 _GAIN = 0.95
 """Pieces must take at most this part of the time of the whole."""
 _REPEATS = 3
@@ -35,7 +37,15 @@ class Products:
         self._pieces: dict[tuple[int, int, int], int] = {}
 
     def mm(self, x: Tensor, y: Tensor, out: Tensor) -> None:
-        """Write x y, in as many pieces of rows as are fastest."""
+        """Write x y, in as many pieces of rows as are fastest.
+
+        A few rows that stand behind those of x in memory are multiplied too where there are any in
+        x and `out`: oneDNN compiles a product for each number of rows that it meets, which takes
+        time and memory, and so it meets few.
+        """
+        rows = -(-x.shape[0] // STEP) * STEP
+        if rows > x.shape[0] and _has(x, rows) and _has(out, rows):
+            x, out = (each.as_strided((rows, each.shape[1]), each.stride()) for each in (x, out))
         rows = x.shape[0]
         key = (rows, y.shape[0], y.shape[1])
         if key not in self._pieces:
@@ -60,6 +70,12 @@ def pieces(rows: int, times: list[float]) -> int:
     found = {count: count * _expect(-(-rows // count), times) for count in counts}
     best = min(found, key=lambda count: found[count], default=1)
     return best if best > 1 and found[best] <= _GAIN * whole else 1
+
+
+def _has(x: Tensor, rows: int) -> bool:
+    """Say whether a matrix could have so many rows where it lies."""
+    end = x.storage_offset() + (rows - 1) * x.stride(0) + x.shape[1]
+    return end * x.element_size() <= x.untyped_storage().nbytes()
 
 
 def _expect(rows: int, times: list[float]) -> float:

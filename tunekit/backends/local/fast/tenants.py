@@ -32,7 +32,7 @@ from tunekit.backends.local.fast.linear import (
     parts,
     room,
 )
-from tunekit.backends.local.fast.operations import Norm, Operations
+from tunekit.backends.local.fast.operations import Norm, Operations, rows_of
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class TenantGroup:
         """Multiply x, which is wide by `extra`; the product is wide by `room`."""
         k, n, matrix = self.inputs, self.outputs, self.base.matrix()
         shares = (masks or ()) if adapted else ()
-        y = x.new_empty(x.shape[0], n + room)
+        y = rows_of(x, x.shape[0], n + room)
         used = len(shares) * self._width
         if used:
             x[:, k : k + used] = 0
@@ -120,7 +120,7 @@ class TenantGroup:
         kept = [self._of(g, share).clone() for share in dropped]
         for share in dropped:
             self._of(g, share).zero_()
-        dx = dy.new_empty(dy.shape[0], k)
+        dx = rows_of(dy, dy.shape[0], k)
         self._run.mm(dy[:, : n + used], self.base.matrix()[: n + used, :k], dx)
         for share, own in zip(dropped, kept, strict=True):
             assert share.masks is not None
