@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tunekit.backends.local.columns import columns, unpaired
+from tunekit.backends.local.token_cache import kept
 from tunekit.data import dropped
 from tunekit.data.audit import audit
 from tunekit.data.dropped import Dropped
@@ -56,7 +57,7 @@ def tokenized(path: Path, request: dict[str, Any], tokenizer: Any) -> TrainingRo
     rows = list(read(path))
     limit = wanted["max_length"]  # lowered to what the model takes when it was loaded
     found: list[Sample | Asked] = [
-        *samples(rows, tokenizer, train_on=wanted["train_on"], max_length=limit),
+        *_samples(rows, tokenizer, path, train_on=wanted["train_on"], limit=limit),
         *asked(rows, tokenizer, room=limit - int(request["trainer"].get(_NEW, 0))),
     ]
     every = list(_issues(rows, found, tokenizer, wanted))
@@ -69,11 +70,24 @@ def tokenized(path: Path, request: dict[str, Any], tokenizer: Any) -> TrainingRo
     left_out = _left_out(issues.dropped, rows)
     dropped.add(left_out, path.with_name("dropped.jsonl"))
     lines = {row.line for row in left_out}
-    kept = [sample for sample in found if sample.where is None or sample.where.line not in lines]
-    if not kept:
+    trained = [each for each in found if each.where is None or each.where.line not in lines]
+    if not trained:
         raise DataError(f"{path}: no rows are left to train on")
-    made = columns(kept, request, path)
-    return TrainingRows(made, tuple(_notes(kept, issues, left_out)))
+    made = columns(trained, request, path)
+    return TrainingRows(made, tuple(_notes(trained, issues, left_out)))
+
+
+def _samples(
+    rows: Sequence[Row], tokenizer: Any, path: Path, *, train_on: str, limit: int | None
+) -> list[Sample]:
+    """Tokenise what is trained on by its tokens, or find it as an earlier run has left it."""
+    return kept(
+        rows,
+        lambda: samples(rows, tokenizer, train_on=train_on, max_length=limit),
+        source=path,
+        tokenizer=tokenizer,
+        settings=(train_on, limit),
+    )
 
 
 def _issues(

@@ -75,7 +75,7 @@ def pieces(rows: int, times: list[float]) -> int:
 def _has(x: Tensor, rows: int) -> bool:
     """Say whether a matrix could have so many rows where it lies."""
     end = x.storage_offset() + (rows - 1) * x.stride(0) + x.shape[1]
-    return end * x.element_size() <= x.untyped_storage().nbytes()
+    return bool(end * x.element_size() <= x.untyped_storage().nbytes())
 
 
 def _expect(rows: int, times: list[float]) -> float:
