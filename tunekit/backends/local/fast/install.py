@@ -18,7 +18,7 @@ from trl.trainer.utils import FusedCausalLMOutput
 from tunekit.backends.local.fast.attention import Attention
 from tunekit.backends.local.fast.decoder import Decoder, Pass
 from tunekit.backends.local.fast.devices import attention, operations
-from tunekit.backends.local.fast.lending import State, lend
+from tunekit.backends.local.fast.lending import Adapters, lend
 from tunekit.backends.local.fast.memory import Memory
 from tunekit.backends.local.fast.mixed import Mixed
 from tunekit.backends.local.fast.modules import ADAPTER, REFERENCE, references
@@ -143,7 +143,7 @@ class _Answers:
 
     def __init__(self, base: Any, network: Passes) -> None:
         self.base, self.network = base, network
-        self.state = State(base)
+        self.adapters = Adapters(base)
         self.reference = {ADAPTER: Memory(), REFERENCE: Memory()}
 
     def __call__(self, call: dict[str, Any]) -> FusedCausalLMOutput | None:
@@ -153,7 +153,7 @@ class _Answers:
         known = _READ | _TOLD_AGAIN
         if labels is None or call.get("input_ids") is None or not call.keys() <= known:
             return None
-        if self.state.active is None:
+        if self.adapters.active is None:
             return None
         mask = labels[:, 1:] != IGNORED
         batch = rows(
@@ -172,8 +172,8 @@ class _Answers:
         return self.network.attention.shares and not any(windows)
 
     def _scores(self, batch: list[Row], device: torch.device) -> Scores:
-        frozen = self.state.frozen
-        if not frozen and self.state.active == ADAPTER:
+        frozen = self.adapters.frozen
+        if not frozen and self.adapters.active == ADAPTER:
             training = bool(self.base.training)
             # A dropout would fall on the same places of all rows that begin alike.
             share = self._shares and not (training and self.network.drops)

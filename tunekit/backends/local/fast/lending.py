@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from tunekit.backends.local.fast.decoder import Pass
@@ -25,7 +25,7 @@ class Readable(Protocol):
         ...
 
 
-class State:
+class Adapters:
     """Which adapter of a model is at work, as PEFT has set it."""
 
     def __init__(self, base: Any) -> None:
@@ -48,11 +48,11 @@ class State:
 
 def lend(base: Any, network: Readable) -> None:
     """Let a model be asked through a network that was read from it."""
-    state = State(base)
+    adapters = Adapters(base)
 
     def ask() -> Inference | None:
-        frozen = state.frozen
-        if base.training or state.active is None or not (frozen or state.active == ADAPTER):
+        frozen, active = adapters.frozen, adapters.active
+        if base.training or active is None or not (frozen or active == ADAPTER):
             return None
         return Inference(*network.reading(adapted=not frozen))
 
@@ -63,16 +63,14 @@ def lend(base: Any, network: Readable) -> None:
 def lent(model: Any) -> Generator[None, None, None]:
     """Inside the block a model that nobody trains is asked through our passes, if they know it."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    if inference.offered(base) or base.get_input_embeddings().weight.device.type != "cpu":
-        yield
-        return
-    try:
-        run, _ = operations(base)
-        lend(base, read(model, run, recompute=False, trained=False))
-    except Unsuited:
-        yield
-        return
+    ours = not inference.offered(base) and base.get_input_embeddings().weight.device.type == "cpu"
+    if ours:
+        # Where a model is not understood it is asked itself.
+        with suppress(Unsuited):
+            run, _ = operations(base)
+            lend(base, read(model, run, recompute=False, trained=False))
     try:
         yield
     finally:
-        inference.withdraw(base)
+        if ours:
+            inference.withdraw(base)
