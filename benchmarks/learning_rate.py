@@ -31,6 +31,15 @@ BETA = 0.1
 
 
 @dataclass(frozen=True)
+class Found:
+    """The held-out loss of the objective, what it was before, and the accuracy for pairs."""
+
+    loss: float
+    before: float
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True)
 class Case:
     """What is trained, on how much."""
 
@@ -57,26 +66,27 @@ class Case:
             "training": {"epochs": self.epochs, "checkpoint_steps": 10_000},
         }
 
-    def run(self, rate: float) -> tuple[float, float | None]:
-        """Train at a rate; give the held-out loss of the objective, and accuracy for pairs."""
+    def run(self, rate: float) -> Found:
+        """Train at a rate and measure on held-out rows."""
         wanted = self.spec
         training = {**wanted["training"], "learning_rate": rate}
         spec = tk.FineTune(**{**wanted, "training": training})
         # One process: the libraries are loaded once.
         run = tk.run(spec, tk.Local(in_process=True), progress=False)
         found = run.evaluation
-        assert found is not None and found.tuned.loss is not None
+        assert found is not None and found.base.loss is not None and found.tuned.loss is not None
         if self.objective == "sft":
-            return found.tuned.loss, None
+            return Found(found.tuned.loss, found.base.loss)
         both = zip(found.base.pairs, found.tuned.pairs, strict=True)
         gains = [(after[0] - before[0], after[1] - before[1]) for before, after in both]
-        return _loss(self.objective, gains), found.preference_accuracy
+        before = _loss(self.objective, [(0.0, 0.0)])
+        return Found(_loss(self.objective, gains), before, found.preference_accuracy)
 
 
 CASES = {
-    "lora": Case("lora", rows=64),
-    "qlora": Case("qlora", rows=64),
-    "full": Case("full", rows=64),
+    "lora": Case("lora"),
+    "qlora": Case("qlora"),
+    "full": Case("full", rows=128),
     "dpo": Case("lora", "dpo", epochs=2),
     "kto": Case("lora", "kto", epochs=2),
 }
@@ -105,24 +115,27 @@ def automatic(case: Case) -> float:
 def row(name: str, case: Case) -> str:
     """Measure the five rates; give a line of Markdown."""
     middle = automatic(case)
-    found = []
+    found: list[Found] = []
     for factor in FACTORS:
         try:
             found.append(case.run(float(f"{middle * factor:.2e}")))
         except tk.errors.Diverged:
-            found.append((math.inf, 0.0))
+            found.append(Found(math.inf, math.nan, 0.0))
         print(f"{name} {middle * factor:.1e} {found[-1]}", file=sys.stderr, flush=True)
-    losses = [loss for loss, _ in found]
-    best = min(losses)
-    cells = [f"{loss:.3f}" + ("" if share is None else f" ({share:.0%})") for loss, share in found]
-    gap = losses[FACTORS.index(1.0)] / best - 1
-    return f"| {name} | {middle:.1e} | {' | '.join(cells)} | {100 * gap:+.1f} % |"
+    best, auto = min(found, key=lambda each: each.loss), found[FACTORS.index(1.0)]
+    share = (auto.before - auto.loss) / (best.before - best.loss)
+    return f"| {name} | {middle:.1e} | {' | '.join(map(_cell, found))} | {100 * share:.1f} % |"
+
+
+def _cell(found: Found) -> str:
+    right = "" if found.accuracy is None else f" ({found.accuracy:.0%})"
+    return f"{found.loss:.3f}{right}"
 
 
 def main() -> None:
     """Measure the rows that are named, or all."""
     names = sys.argv[1:] or list(CASES)
-    print("| | auto | 1/9 | 1/3 | auto | x 3 | x 9 | auto over best |")
+    print("| | auto | 1/9 | 1/3 | auto | x 3 | x 9 | of the best gain |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in names:
         with scratch():
