@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,29 @@ def test_whatever_makes_other_tokens_is_told_apart(
     made(written(path, rows))
     assert counts == [9] * 8
     assert len(files()) == 8
+
+
+def test_a_template_that_writes_the_date_is_asked_again_the_next_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "train.jsonl", chats(9, longest=4))
+    counts = count(monkeypatch)
+    dated = tiny_tokenizer()
+    dated.chat_template += "{# strftime_now #}"
+    for tokenizer in (dated, tiny_tokenizer()):
+        for day in (1, 1, 2):
+            monkeypatch.setattr(token_cache, "date", a_day(day))
+            made(path, tokenizer)
+    assert counts == [9] * 3
+
+
+def a_day(day: int) -> Any:
+    class Day(date):
+        @classmethod
+        def today(cls) -> date:
+            return date(2026, 5, day)
+
+    return Day
 
 
 def test_what_cannot_be_read_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import date
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -71,6 +72,8 @@ def _key(source: Path, tokenizer: Any, settings: Sequence[object]) -> str:
         [type(tokenizer).__name__, tokenizer.chat_template, str(tokenizer.special_tokens_map)],
         [version(name) for name in _PACKAGES],
         _code(),
+        # Some templates write the date into every row.
+        date.today().isoformat() if "strftime_now" in str(tokenizer.chat_template) else "",
         [repr(each) for each in settings],
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

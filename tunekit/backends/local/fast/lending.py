@@ -47,7 +47,9 @@ class Adapters:
 
 
 def lend(base: Any, network: Readable) -> None:
-    """Let a model be asked through a network that was read from it."""
+    """Let a model on a processor be asked through a network that was read from it."""
+    if not _on_cpu(base):
+        return
     adapters = Adapters(base)
 
     def ask() -> Inference | None:
@@ -63,7 +65,7 @@ def lend(base: Any, network: Readable) -> None:
 def lent(model: Any) -> Generator[None, None, None]:
     """Inside the block a model that nobody trains is asked through our passes, if they know it."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    ours = not inference.offered(base) and base.get_input_embeddings().weight.device.type == "cpu"
+    ours = not inference.offered(base) and _on_cpu(base)
     if ours:
         # Where a model is not understood it is asked itself.
         with suppress(Unsuited):
@@ -74,3 +76,7 @@ def lent(model: Any) -> Generator[None, None, None]:
     finally:
         if ours:
             inference.withdraw(base)
+
+
+def _on_cpu(base: Any) -> bool:
+    return bool(base.get_input_embeddings().weight.device.type == "cpu")
