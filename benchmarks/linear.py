@@ -111,7 +111,7 @@ def chart(points: Sequence[tuple[float, float]], into: Path) -> None:
     ideal = [(math.log10(n), math.log10(n * seconds / tokens)) for n, _ in points]
     drawn.add("measured", logs)
     drawn.add("in proportion", ideal, show_dots=False, stroke_style={"dasharray": "4, 4"})
-    into.write_bytes(drawn.render())
+    into.write_text(str(drawn.render()), encoding="utf-8")
 
 
 def main() -> None:
