@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,18 @@ def chats(count: int, *, seed: int = 0, longest: int = 10) -> list[dict[str, Any
         }
         for number in range(count)
     ]
+
+
+def written(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Write rows as a run writes those that it trains on."""
+    from tunekit.data import render
+    from tunekit.data.recognise import recognise
+    from tunekit.data.rows import Where
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    places = ((dict(row), Where(file="f", line=n)) for n, row in enumerate(rows, 1))
+    render.write(recognise(places, []).rows, path)
+    return path
 
 
 def losses(run: tk.Run) -> list[float]:

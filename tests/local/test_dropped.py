@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import tunekit as tk
-from tests.local.specs import chats, small
+from tests.local.specs import chats, small, written
 from tunekit import errors
 
 pytestmark = pytest.mark.slow
@@ -75,15 +75,10 @@ def test_rows_that_are_too_long_are_cut_when_the_spec_says_so(tmp_path: Path) ->
 def test_rows_tokenised_again_list_a_dropped_row_once(tmp_path: Path) -> None:
     from tests.tiny import tiny_tokenizer
     from tunekit.backends.local.rows import tokenized
-    from tunekit.data import render
-    from tunekit.data.recognise import recognise
-    from tunekit.data.rows import Where
 
     rows = chats(12, longest=4)
     rows[2]["messages"][0]["content"] = "river " * 400
-    found = recognise(((row, Where(file="f", line=n)) for n, row in enumerate(rows, 1)), []).rows
-    path = tmp_path / "train.jsonl"
-    render.write(found, path)
+    path = written(tmp_path / "train.jsonl", rows)
     wanted = {"max_length": 64, "train_on": "assistant", "drop": ["no-trained-token"]}
 
     for _ in range(2):
@@ -96,16 +91,6 @@ def test_rows_tokenised_again_list_a_dropped_row_once(tmp_path: Path) -> None:
         assert "1 row dropped" in made.notes[1]
 
 
-def _written(rows: list[dict[str, object]], path: Path) -> Path:
-    from tunekit.data import render
-    from tunekit.data.recognise import recognise
-    from tunekit.data.rows import Where
-
-    places = ((row, Where(file="f", line=n)) for n, row in enumerate(rows, 1))
-    render.write(recognise(places, []).rows, path)
-    return path
-
-
 def test_rows_that_weigh_more_than_others_are_refused_unless_the_spec_says_so(
     tmp_path: Path,
 ) -> None:
@@ -114,7 +99,7 @@ def test_rows_that_weigh_more_than_others_are_refused_unless_the_spec_says_so(
 
     rows: list[dict[str, object]] = [{**row, "weight": 1} for row in chats(12, longest=4)]
     rows[4]["weight"] = 0.5
-    path = _written(rows, tmp_path / "train.jsonl")
+    path = written(tmp_path / "train.jsonl", rows)
     wanted = {"max_length": 512, "train_on": "assistant"}
 
     with pytest.raises(errors.DataError, match="row-weight") as caught:
@@ -147,7 +132,7 @@ def test_a_key_that_no_template_reads_stands_in_the_log(tmp_path: Path) -> None:
     from tunekit.backends.local.rows import tokenized
 
     rows = [{**row, "parallel_tool_calls": False} for row in chats(12, longest=4)]
-    path = _written(rows, tmp_path / "train.jsonl")
+    path = written(tmp_path / "train.jsonl", rows)
     made = tokenized(
         path,
         {"objective": "sft", "trainer": {}, "data": {"max_length": 512, "train_on": "assistant"}},
@@ -163,7 +148,7 @@ def test_a_finding_of_the_labels_can_be_weighed_and_its_rows_left_out(tmp_path: 
     same = "the order is on its way "
     pairs = [{"prompt": "ask", "chosen": same * 9 + "now", "rejected": same * 9 + "later"}] * 1200
     pairs += [{"prompt": "ask", "chosen": "now", "rejected": "later"}]
-    path = _written(pairs, tmp_path / "train.jsonl")
+    path = written(tmp_path / "train.jsonl", pairs)
     wanted = {"max_length": 60, "train_on": "completion", "checks": {"too-long": "off"}}
 
     with pytest.raises(errors.DataError, match="more like the 3 above"):

@@ -9,13 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.local.specs import chats
+from tests.local.specs import chats, written
 from tests.tiny import tiny_tokenizer
 from tunekit.backends.local import token_cache
 from tunekit.backends.local.rows import tokenized
-from tunekit.data import render
-from tunekit.data.recognise import recognise
-from tunekit.data.rows import Where
 from tunekit.data.samples import samples
 
 
@@ -23,13 +20,6 @@ from tunekit.data.samples import samples
 def few_rows_are_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(token_cache, "LEAST", 2)
     monkeypatch.setenv("TUNEKIT_HOME", str(tmp_path / "home"))
-
-
-def written(path: Path, rows: list[dict[str, Any]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    places = ((row, Where(file="f", line=n)) for n, row in enumerate(rows, 1))
-    render.write(recognise(places, []).rows, path)
-    return path
 
 
 def made(path: Path, tokenizer: Any = None, **data: Any) -> dict[str, list[Any]]:

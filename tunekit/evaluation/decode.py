@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tunekit.evaluation.forward import accepted
+from tunekit.evaluation.inference import inner
 
 _KEPT = 0.75
 """Rows are dropped when no more than this share of the batch still goes on."""
@@ -23,12 +24,12 @@ def has_virtual(model: Any) -> bool:
 
 def is_plain(model: Any) -> bool:
     """Say whether nothing but keys, values and positions links one step to the next."""
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = inner(model)
     virtual = has_virtual(model)
-    kinds = getattr(inner.config.get_text_config(), "layer_types", None) or ()
+    kinds = getattr(base.config.get_text_config(), "layer_types", None) or ()
     known = all(str(kind).endswith("attention") and "linear" not in str(kind) for kind in kinds)
     wanted = {"past_key_values", "position_ids", "attention_mask"}
-    return known and not virtual and not inner._is_stateful and wanted <= accepted(model)
+    return known and not virtual and not base._is_stateful and wanted <= accepted(model)
 
 
 def decode(
@@ -58,8 +59,8 @@ def decode(
     ids = torch.tensor([[pad] * (width - len(row)) + [*row] for row in rows], device=device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    cache = DynamicCache(config=inner.config)
+    base = inner(model)
+    cache = DynamicCache(config=base.config)
     last = {"logits_to_keep": 1} if "logits_to_keep" in accepted(model) else {}
     stops = torch.tensor(sorted(ends), device=device)
     found: list[list[int]] = [[] for _ in rows]

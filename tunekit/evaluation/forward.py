@@ -30,10 +30,10 @@ class Scored:
 
 def score(model: Any, rows: Sequence[Tokens]) -> list[Scored]:
     """Score every row, in order; each in float32, tile by tile."""
-    found = [Scored(0.0, 0)] * len(rows)
     faster = inference.of(model)
     if faster is not None:
         return faster.score(rows)
+    found = [Scored(0.0, 0)] * len(rows)
     for row, logits, targets in predictions(model, rows):
         found[row] = _scored(logits, targets)
     return found
@@ -70,19 +70,18 @@ def _batches(model: Any, rows: Sequence[Tokens]) -> Iterator[list[int]]:
 
 
 def _padded(model: Any, rows: Sequence[Tokens], batch: Sequence[int]) -> dict[str, Any]:
+    """Give tokens and mask of a batch, [rows, longest]."""
     import torch
 
     width = max(len(rows[n].input_ids) for n in batch)
     device = next(model.parameters()).device
     ids = torch.zeros(len(batch), width, dtype=torch.long)
-    mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
+    mask = torch.zeros_like(ids)
     for place, n in enumerate(batch):
         tokens = rows[n].input_ids
         ids[place, : len(tokens)] = torch.tensor(tokens)
         mask[place, : len(tokens)] = 1
-        labels[place, : len(tokens)] = torch.tensor(rows[n].labels)
-    given = {"input_ids": ids, "attention_mask": mask, "labels": labels}
-    return {name: tensor.to(device) for name, tensor in given.items()}
+    return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
 
 
 def _batch(
@@ -91,11 +90,10 @@ def _batch(
     import torch
 
     given = _padded(model, rows, batch)
-    device, width = given["labels"].device, given["labels"].shape[1]
+    device, width = given["input_ids"].device, given["input_ids"].shape[1]
     first = min(_targets(rows[n].labels)[0] for n in batch) - 1
     logits = model(
-        input_ids=given["input_ids"],
-        attention_mask=given["attention_mask"],
+        **given,
         use_cache=False,
         **_last(model, width - first),
     ).logits
@@ -134,9 +132,9 @@ def _last(model: Any, positions: int) -> dict[str, int]:
 
 def accepted(model: Any) -> set[str]:
     """Give the arguments that a model's forward takes, also where a trainer has wrapped it."""
-    inner: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
-    own = inspect.signature(inner.forward).parameters
+    base = inference.inner(model)
+    own = inspect.signature(base.forward).parameters
     if any(each.kind is each.VAR_KEYWORD for each in own.values()):
-        kind: Any = inner.__class__
+        kind: Any = base.__class__
         return {*own, *inspect.signature(kind.forward).parameters}
     return set(own)

@@ -89,11 +89,11 @@ def _extended(
     ids = _bounded(model, tokenizer, prompts, length)
     faster, plain = inference.of(model), is_plain(model)
     found: list[list[int]] = [[]] * len(ids)
+    ends, pad = _ends(model, tokenizer), _pad(model, tokenizer)
     draws = pick is not _likeliest
     with contextlib.nullcontext() if plain else _settings(model, tokenizer, length, draws=draws):
         for batch in _batches(ids, length, even=has_virtual(model)):
             rows = [ids[row] for row in batch]
-            ends, pad = _ends(model, tokenizer), _pad(model, tokenizer)
             if faster is not None:
                 made = faster.extend(rows, length=length, ends=ends, pick=pick)
             elif plain:
@@ -175,7 +175,9 @@ def _settings(
         eos_token_id=_ends(model, tokenizer),
         pad_token_id=_pad(model, tokenizer),
     )
-    holders = [holder for holder in (model, _inner(model)) if "generation_config" in vars(holder)]
+    holders = [
+        holder for holder in (model, inference.inner(model)) if "generation_config" in vars(holder)
+    ]
     kept = [holder.generation_config for holder in holders]
     for holder in holders:
         holder.generation_config = settings
@@ -186,14 +188,9 @@ def _settings(
             holder.generation_config = own
 
 
-def _inner(model: Any) -> Any:
-    """Give the transformers model inside a PEFT model."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
 def _ends(model: Any, tokenizer: Any) -> list[int]:
     """Give the ids that end an answer: the tokenizer's and those the model was published with."""
-    own: Any = getattr(_inner(model).generation_config, "eos_token_id", None)
+    own: Any = getattr(inference.inner(model).generation_config, "eos_token_id", None)
     listed = cast("Sequence[int | None]", own) if isinstance(own, list) else [own]
     return sorted({id for id in (tokenizer.eos_token_id, *listed) if id is not None})
 
@@ -204,5 +201,7 @@ def _pad(model: Any, tokenizer: Any) -> int:
 
 
 def _room(model: Any, length: int) -> int:
-    context = getattr(_inner(model).config.get_text_config(), "max_position_embeddings", None)
+    context = getattr(
+        inference.inner(model).config.get_text_config(), "max_position_embeddings", None
+    )
     return max(1, context - length) if context else 2**31

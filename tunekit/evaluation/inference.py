@@ -35,6 +35,11 @@ class Inference(Protocol):
         ...
 
 
+def inner(model: Any) -> Any:
+    """Give the transformers model inside a PEFT model; any other is given back."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 def offer(base: Any, ask: Callable[[], Inference | None]) -> None:
     """Let a transformers model be asked otherwise, whenever `ask` gives a way."""
     vars(base)[_NAME] = ask
@@ -52,6 +57,5 @@ def withdraw(base: Any) -> None:
 
 def of(model: Any) -> Inference | None:
     """Give the way that is offered for a model, or for the one inside a PEFT model."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    ask = cast("Callable[[], Inference | None] | None", vars(base).get(_NAME))
+    ask = cast("Callable[[], Inference | None] | None", vars(inner(model)).get(_NAME))
     return None if ask is None else ask()

@@ -14,6 +14,7 @@ from tunekit.data.render import read
 from tunekit.data.rows import Completion, Conversation, Judged, Preference, Where
 from tunekit.data.rows import Prompt as RowPrompt
 from tunekit.data.template import Writer, stops
+from tunekit.evaluation.inference import inner
 from tunekit.running.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -193,8 +194,7 @@ def _base(adapter: Adapter) -> Any:
 
 def _ends(model: Any) -> list[int]:
     """Give the ids that the model was published with as ends of an answer."""
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    own: Any = getattr(inner.generation_config, "eos_token_id", None)
+    own: Any = getattr(inner(model).generation_config, "eos_token_id", None)
     listed = cast("Sequence[int | None]", own) if isinstance(own, list) else [own]
     return [number for number in listed if number is not None]
 

@@ -180,7 +180,7 @@ class Evaluator:
 
 
 def _trained(request: dict[str, Any]) -> forgetting.Trained:
-    trainer, replay = request["trainer"], request.get("replayed")
+    trainer, replay = request["trainer"], request.get("replay")
     return forgetting.Trained(
         adapter=(request["peft"] or {}).get("r") is not None,
         learning_rate=trainer.get("learning_rate"),

@@ -50,8 +50,7 @@ class Tenant:
     def __init__(self, mixed: Mixed, number: int, player: Player) -> None:
         self._mixed, self._number, self._player = mixed, number, player
         self._pending: Tensor | None = None
-        self.layers = mixed.network.layers
-        self.attention = mixed.network.attention
+        self.shares = mixed.network.shares
         self.drops = mixed.drops(number)
         self.parameters = mixed.parameters(number)
 

@@ -64,10 +64,7 @@ def build(
     use.hold("extra")
     replay.hold(use, spec, data, writes=True)
     if spec.training.replay:
-        # What is mixed in by whoever writes the rows is only told.
-        request["replayed"] = spec.training.replay.model_dump()
-        if spec.training.replay.source == "self":
-            request["replay"] = {"ratio": spec.training.replay.ratio}
+        request["replay"] = spec.training.replay.model_dump()
     if engine.used == "unsloth":
         _unsloth(use, spec, machine.device)
     if data.weighted and _counts_rows(spec):

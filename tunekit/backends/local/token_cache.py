@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tunekit import data
 from tunekit.data.rows import Row
 from tunekit.data.tokens import IGNORED, Sample, Tokens
-from tunekit.files import sha256
+from tunekit.files import sha256, write_atomic
 from tunekit.home import home
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _write(place: Path, found: Sequence[Tokens]) -> None:
     """Leave rows for the next run; where that fails, it tokenises again."""
     import numpy as np
 
-    save: Any = import_module("safetensors.numpy").save_file
+    save: Any = import_module("safetensors.numpy").save
     ids = np.array([token for each in found for token in each.input_ids], dtype=np.int32)
     labels = np.array([label for each in found for label in each.labels], dtype=np.int32)
     arrays: Arrays = {
@@ -141,11 +141,9 @@ def _write(place: Path, found: Sequence[Tokens]) -> None:
             -1, 2
         ),
     }
-    part = place.with_suffix(f".{os.getpid()}")
     with suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        save(arrays, part)
-        part.replace(place)
+        write_atomic(place, save(arrays))
         _tidy(place)
 
 

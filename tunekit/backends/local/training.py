@@ -51,9 +51,12 @@ class Training:
         for line in models.fit(request, model):
             say(line)
         data = tokenized(Path(request["train"]), request, tokenizer)
-        if "replay" in request:
+        replay = request.get("replay")
+        # General answers stand among the rows already.
+        if replay and replay["source"] == "self":
             fast = request["kernels"] != "reference"
-            data = own_answers.mixed(data, model, tokenizer, **request["replay"], fast=fast)
+            ratio = replay["ratio"]
+            data = own_answers.mixed(data, model, tokenizer, ratio=ratio, fast=fast)
         for line in data.notes:
             say(line)
         evaluator = Evaluator.read(request, tokenizer, shared=shared) if first else None

@@ -31,12 +31,11 @@ class _LogProbs(Function):  # type: ignore[misc]
         found: list[Scores] = []
         for start in range(0, hidden.shape[0], tile):
             part = slice(start, start + tile)
-            logits = rows_of(hidden, hidden[part].shape[0], head.shape[0])
-            run.mm(hidden[part], head.t(), logits)
-            found.append(run.score(logits, targets[part], keep=keep))
+            scored = logits(hidden[part], head, run)
+            found.append(run.score(scored, targets[part], keep=keep))
             if gradient is not None:
                 # Tile after tile: a product may write over the beginning of the next.
-                run.mm(logits, head, gradient[part])
+                run.mm(scored, head, gradient[part])
         ctx.gradient = gradient
         names = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1")
         fields = tuple(torch.cat([getattr(part, name) for part in found]) for name in names)
@@ -50,6 +49,13 @@ class _LogProbs(Function):  # type: ignore[misc]
         if factor is None or gradient is None:
             return None, None, None, None
         return gradient.mul_(factor[:, None]), None, None, None
+
+
+def logits(hidden: Tensor, head: Tensor, run: Operations) -> Tensor:
+    """Give the logits of hidden states, [positions, words]."""
+    found = rows_of(hidden, hidden.shape[0], head.shape[0])
+    run.mm(hidden, head.t(), found)
+    return found
 
 
 def log_probs(hidden: Tensor, head: Tensor, targets: Tensor, run: Operations) -> Scores:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tunekit.backends.local.fast.cache import Cache, Cached, Filling, whole_numbers
 from tunekit.backends.local.fast.decoder import Pass
+from tunekit.backends.local.fast.head import logits
 from tunekit.backends.local.fast.network import Network
 from tunekit.backends.local.fast.stream import IGNORED, Row, Stream, join
 from tunekit.data.tokens import Tokens
@@ -30,18 +31,14 @@ class Inference:
     def __init__(self, network: Network, begin: Callable[[Stream], Pass]) -> None:
         self._network, self._begin = network, begin
         self._device = network.words.device
-        # A window would reach into what rows have in common.
-        windows = any(layer.reach.window for layer in network.layers)
-        self._share = network.attention.shares and not windows
 
     def score(self, rows: Sequence[Tokens]) -> list[Scored]:
         """Give how likely each row's labels are, in order."""
         found = [Scored(0.0, 0)] * len(rows)
         for batch in self._batches(rows, tokens=_TOKENS):
-            each = [_row(rows[n]) for n in batch]
             with torch.no_grad():
-                scores = self._network.frozen(self._begin(self._joined(each)))
-            counts = [row.counted for row in each]
+                scores = self._network.frozen(self._begin(self._joined([*batch.values()])))
+            counts = [row.counted for row in batch.values()]
             right = scores.is_top1
             assert right is not None
             both = (_split(scores.log_probs, counts), _split(right, counts))
@@ -56,12 +53,11 @@ class Inference:
         """Give the number of each row that has labels, with its logits and labels."""
         most = _MOST_LOGITS // self._network.head.shape[0]
         for batch in self._batches(rows, tokens=_TOKENS, labels=most):
-            each = [_row(rows[n]) for n in batch]
-            stream = self._joined(each)
+            stream = self._joined([*batch.values()])
             with torch.no_grad():
-                logits = self._logits(self._network.trunk(self._begin(stream))[0])
-            counts = [row.counted for row in each]
-            both = (_split(logits, counts), _split(stream.targets, counts))
+                found = self._logits(self._network.trunk(self._begin(stream))[0])
+            counts = [row.counted for row in batch.values()]
+            both = (_split(found, counts), _split(stream.targets, counts))
             yield from zip(batch, *both, strict=True)
 
     def extend(
@@ -125,30 +121,27 @@ class Inference:
         return self._network.trunk(replace(self._begin(stream), instead=cached))[0][:count]
 
     def _logits(self, hidden: Tensor) -> Tensor:
-        head = self._network.head
-        logits = hidden.new_empty(hidden.shape[0], head.shape[0])
-        self._network.run.mm(hidden, head.t(), logits)
-        return logits
+        return logits(hidden, self._network.head, self._network.run)
 
     def _joined(self, rows: Sequence[Row]) -> Stream:
-        return join(rows, share=self._share, device=self._device)
+        return join(rows, share=self._network.shares, device=self._device)
 
     @staticmethod
     def _batches(
         rows: Sequence[Tokens], *, tokens: int, labels: int | None = None
-    ) -> Iterator[list[int]]:
-        """Gather rows that have labels, in order, within the bounds."""
-        batch: list[int] = []
+    ) -> Iterator[dict[int, Row]]:
+        """Gather rows that have labels, in order and by number, within the bounds."""
+        batch: dict[int, Row] = {}
         used = [0, 0]
-        for n, row in enumerate(rows):
-            counted = _row(row).counted
+        for n, row in enumerate(Row(each.input_ids, each.labels) for each in rows):
+            counted = row.counted
             if not counted:
                 continue
-            used = [used[0] + len(row.input_ids), used[1] + counted]
+            used = [used[0] + len(row.tokens), used[1] + counted]
             if batch and (used[0] > tokens or (labels is not None and used[1] > labels)):
                 yield batch
-                batch, used = [], [len(row.input_ids), counted]
-            batch.append(n)
+                batch, used = {}, [len(row.tokens), counted]
+            batch[n] = row
         if batch:
             yield batch
 
@@ -156,7 +149,3 @@ class Inference:
 def _split(each: Tensor, counts: list[int]) -> tuple[Tensor, ...]:
     found: tuple[Tensor, ...] = cast("Any", each).split(counts)
     return found
-
-
-def _row(tokens: Tokens) -> Row:
-    return Row(tokens.input_ids, tokens.labels)

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 from trl.trainer.utils import FusedCausalLMOutput
 
-from tunekit.backends.local.fast.attention import Attention
-from tunekit.backends.local.fast.decoder import Decoder, Pass
+from tunekit.backends.local.fast.decoder import Pass
 from tunekit.backends.local.fast.devices import attention, operations
 from tunekit.backends.local.fast.lending import Adapters, lend
 from tunekit.backends.local.fast.memory import Memory
@@ -89,13 +88,8 @@ class Passes(Protocol):
     """Who computes: a network, or one tenant of it."""
 
     @property
-    def layers(self) -> Sequence[Decoder]:
-        """The layers."""
-        ...
-
-    @property
-    def attention(self) -> Attention:
-        """How attention is computed."""
+    def shares(self) -> bool:
+        """Whether rows may share what they begin with."""
         ...
 
     @property
@@ -165,23 +159,17 @@ class _Answers:
             scores = self._scores(batch, labels.device)
         return _output(scores, mask)
 
-    @property
-    def _shares(self) -> bool:
-        """Whether rows may share what they begin with: a window would reach into it."""
-        windows = (layer.reach.window for layer in self.network.layers)
-        return self.network.attention.shares and not any(windows)
-
     def _scores(self, batch: list[Row], device: torch.device) -> Scores:
         frozen = self.adapters.frozen
         if not frozen and self.adapters.active == ADAPTER:
             training = bool(self.base.training)
             # A dropout would fall on the same places of all rows that begin alike.
-            share = self._shares and not (training and self.network.drops)
+            share = self.network.shares and not (training and self.network.drops)
             stream = join(batch, share=share, device=device)
             return self.network.log_probs(stream, training=training)
 
         def compute() -> Tensor:
-            stream = join(batch, share=self._shares, device=device)
+            stream = join(batch, share=self.network.shares, device=device)
             twins = None if frozen else references(self.base, self.network.parameters)
             return self.network.reference(stream, twins).log_probs
 

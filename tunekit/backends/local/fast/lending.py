@@ -64,7 +64,7 @@ def lend(base: Any, network: Readable) -> None:
 @contextmanager
 def lent(model: Any) -> Generator[None, None, None]:
     """Inside the block a model that nobody trains is asked through our passes, if they know it."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = inference.inner(model)
     ours = not inference.offered(base) and _on_cpu(base)
     if ours:
         # Where a model is not understood it is asked itself.

@@ -63,6 +63,11 @@ class Network:
         self.drops = any(group.drops for *_, group in places)
         self.copies = [copy for *_, group in places for copy in group.copies()]
 
+    @property
+    def shares(self) -> bool:
+        """Whether rows may share what they begin with: a window would reach into it."""
+        return self.attention.shares and not any(layer.reach.window for layer in self.layers)
+
     def log_probs(self, stream: Stream, *, training: bool = False) -> Scores:
         """Score the labels of a stream, with a gradient where one is wanted."""
         masks = Masks.random() if training and self.drops else None

@@ -18,8 +18,8 @@ from tunekit.backends.local.fast import formulas
 from tunekit.backends.local.fast.blocks import Block
 
 _Formula = Callable[..., Any]
-_STEP = 64
-"""Tokens by which the sizes of matrices differ."""
+STEP = 16
+"""Rows of a matrix take room up to a multiple of it, and so many are multiplied at once."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Operations:
     def mm(self, x: Tensor, y: Tensor, out: Tensor) -> None:
         """Write the product of two matrices, the larger ones of a step.
 
-        What stands in memory behind the rows of `out`, up to a multiple of 64, may be written over.
+        What stands in memory behind the rows of `out`, up to a multiple of `STEP`, may be lost.
         """
         torch.mm(x, y, out=out)
 
@@ -255,12 +255,8 @@ class Operations:
 
 
 def rows_of(like: Tensor, rows: int, columns: int) -> Tensor:
-    """Give a new matrix for so many tokens, which takes the room of a few more.
-
-    The next batch has other numbers of tokens: with few sizes the allocator finds the room of the
-    last one again, where it would lay the new one beside it.
-    """
-    return like.new_empty(-(-rows // _STEP) * _STEP, columns)[:rows]
+    """Give a new matrix for so many tokens, with room for a few more behind them (`mm`)."""
+    return like.new_empty(-(-rows // STEP) * STEP, columns)[:rows]
 
 
 def compiled(device: torch.device, dtype: torch.dtype) -> Operations:

@@ -16,11 +16,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tunekit.backends.local.fast.operations import STEP
 from tunekit.files import write_atomic
 
 ROWS = (64, 128, 192, 256, 320, 384, 448, 512, 640, 768, 1024, 1280, 1536, 2048)
-STEP = 16
-"""Numbers of rows are multiples of it where there is room."""
 _GAIN = 0.95
 """Pieces must take at most this part of the time of the whole."""
 _REPEATS = 3

@@ -24,6 +24,7 @@ from tunekit.backends.local.fast.network import Network, Rotate
 from tunekit.backends.local.fast.operations import Angles, Heads, Norm, Operations
 from tunekit.backends.local.fast.unsuited import Unsuited
 from tunekit.backends.local.fast.weights import Shelf
+from tunekit.evaluation.inference import inner
 
 FAMILIES = {
     "LlamaForCausalLM": "Llama",
@@ -100,7 +101,7 @@ def read_all(
 
 def _parts(model: Any, *, trained: bool = True) -> list[_Part]:
     """Understand a model, and change nothing."""
-    base = _base(model)
+    base = inner(model)
     kinds = {str(config.peft_type) for config in getattr(model, "peft_config", {}).values()}
     if not all(kind.endswith("LORA") for kind in kinds):
         raise Unsuited(f"the adapter is {', '.join(kinds)}")
@@ -114,10 +115,6 @@ def _parts(model: Any, *, trained: bool = True) -> list[_Part]:
     return parts
 
 
-def _base(model: Any) -> Any:
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
 def _network(
     model: Any,
     parts: Sequence[_Part],
@@ -128,7 +125,7 @@ def _network(
     attention: Attention | None,
 ) -> Network:
     """Put together what `parts` are; from here on the model is changed."""
-    base = _base(model)
+    base = inner(model)
     shelf, like = Shelf(_SHELF), base.model.embed_tokens.weight
     scale = getattr(base.model.embed_tokens, "embed_scale", None)
     layers = [
