@@ -11,6 +11,7 @@ from tunekit.models import Model
 from tunekit.planning import rates
 from tunekit.planning.plan import Change, Estimate
 from tunekit.spec.finetune import FineTune
+from tunekit.spec.objectives import SFT
 
 ALPHA = 32
 """The alpha that the rates for adapters assume; a rate acts through rate x alpha."""
@@ -103,17 +104,7 @@ def learning_rate(
         steps: optimizer steps of the run.
         scale: of a low-rank adapter; None for other methods.
     """
-    method: Any = spec.method
-    if method.type == "full":
-        rate = _table(spec, model, full=True)
-    elif own := rates.own(method):
-        rate = _own(spec, model, own)
-    elif spec.objective.type == "sft":
-        rate = _rule(model, batch=batch)
-    else:
-        rate = _table(spec, model, full=False)
-    rate = _bounded(_horizon(rate, spec, sequences=batch * steps), spec, model)
-    rate = _adjusted(rate, method, scale)
+    rate = _adjusted(_for_run(spec, model, batch=batch, steps=steps), spec.method, scale)
     return Change(
         field="training.learning_rate",
         outcome="auto",
@@ -158,6 +149,42 @@ def _usual_scale(method: Any) -> float:
     return float(method.config.get("alpha", 8) / method.config.get("r", 8))
 
 
+def _for_run(spec: FineTune, model: Model, *, batch: int, steps: int) -> Rate:
+    """Give the rate of a run of so many steps, at the usual scale of an adapter."""
+    rate = _published(spec, model, batch=batch)
+    usual = rates.STEPS.get(spec.objective.type)
+    if usual is None:
+        return _bounded(_horizon(rate, spec, sequences=batch * steps), spec, model)
+    if steps >= usual:
+        return rate
+    imitation = spec.model_copy(update={"objective": SFT()})
+    most = _for_run(imitation, model, batch=batch, steps=steps)
+    return _as_far(rate, usual, steps=steps, most=most.value)
+
+
+def _published(spec: FineTune, model: Model, *, batch: int) -> Rate:
+    method: Any = spec.method
+    if method.type == "full":
+        return _table(spec, model, full=True)
+    if own := rates.own(method):
+        return _own(spec, model, own)
+    if spec.objective.type == "sft":
+        return _rule(model, batch=batch)
+    return _table(spec, model, full=False)
+
+
+def _as_far(rate: Rate, usual: int, *, steps: int, most: float) -> Rate:
+    """Let a short run go as far from the reference as a published one, no faster than by SFT.
+
+    Adam's steps are about as long as the rate, so the way is rate x steps. Decision 16.
+    """
+    value = max(rate.value, min(rate.value * usual / max(1, steps), most))
+    why = f"x {value / rate.value:.3g} for {steps:,} steps in the place of {usual:,}"
+    if value == most:
+        why += f", no more than SFT would take, {most:.1e}"
+    return Rate(value, f"{rate.reason}; {why}", f"{rate.source}; tunekit, decision 16")
+
+
 def _rule(model: Model, *, batch: int) -> Rate:
     """Give the rate of SFT with a low-rank adapter."""
     hidden, exponent = model.hidden_size or 2000, _exponent(model.family)
@@ -192,9 +219,6 @@ def _bounded(rate: Rate, spec: FineTune, model: Model) -> Rate:
 
 def _bounds(spec: FineTune, model: Model) -> tuple[float, float]:
     method, objective = spec.method.type, spec.objective.type
-    if objective == "kto" and method in ("full", "lora", "qlora"):
-        # TRL's page on KTO: not outside of these, with an adapter neither.
-        return 5e-7, 5e-6
     if method in ("lora", "qlora") and objective == "sft":
         # In tinker-cookbook's sweep 1e-3 was best for small models; 3e-3 diverged for most.
         return 2e-5, 1e-3 if (model.parameters or 8e9) <= 5e9 else 5e-4

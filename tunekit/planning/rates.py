@@ -66,6 +66,11 @@ ADAPTER: Mapping[str, Row] = {
 }
 """With a low-rank adapter of alpha 32; for SFT a rule stands in its place."""
 
+STEPS: Mapping[str, int] = {"dpo": 478, "ipo": 478, "kto": 3821}
+"""Steps of the runs that rates against a reference were published for: once over the 61,135 pairs
+of UltraFeedback in batches of 128 (alignment-handbook), or over their answers in batches of 32, as
+HALOs has them. SimPO is left out: its authors warn of high rates."""
+
 
 @dataclass(frozen=True)
 class Own:

@@ -134,8 +134,7 @@ def test_softmax(
         start = segments[-1].stop if segments else 0
         segments.append(Segment(start, start + length, before=((0, begun),) if begun else ()))
     for block in cut(segments, None, torch.device("cpu")):
-        keys = sum(stop - start for start, stop in block.spans)
-        shape = (groups, (block.stop - block.start) * share, keys)
+        shape = (groups, block.queries * share, block.keys)
         scores, d = 3 * draw(*shape), draw(*shape)
         results = []
         for run in (passes("torch"), passes("native", dtype)):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunekit.backends.local.fast import blocks as cutting
-from tunekit.backends.local.fast.blocks import Block, Segment, cut
+from tunekit.backends.local.fast.blocks import Block, Segment, cut, multiple
 from tunekit.backends.local.fast.stream import IGNORED, SHORTEST, Row, Stream, join
 
 # Few words, so that rows often begin alike.
@@ -114,8 +114,13 @@ def _seen(stream: Stream, queries: int, window: int | None) -> list[list[int]]:
     for block in blocks:
         keys = [place for start, stop in block.spans for place in range(start, stop)]
         assert block.start == len(found)
-        for beginning, first, last in zip(*_bounds(block), strict=True):
+        bounds = list(zip(*_bounds(block), strict=True))
+        real = block.stop - block.start
+        assert len(bounds) == block.queries == multiple(real)
+        assert len(keys) <= block.keys == multiple(block.keys)
+        for beginning, first, last in bounds[:real]:
             found.append([*keys[:beginning], *keys[first:last]])
+        assert set(bounds[real:]) <= {(0, 0, 1)}
     _check_homes(blocks)
     return found
 

@@ -66,12 +66,11 @@ class Blocked:
         query, key, value = split
         heads, totals = reach.heads, list[Tensor]()
         for block in stream.blocks(reach.window):
-            q = query[:, block.start * heads.share : block.stop * heads.share]
-            scores = torch.bmm(q, _gather(key, block).transpose(1, 2))
+            scores = torch.bmm(_queries(query, block, heads), _keys(key, block).transpose(1, 2))
             totals.append(self._run.softmax(scores, block, reach.scale))
-            found = torch.bmm(scores, _gather(value, block))
-            found = found.view(heads.groups, -1, heads.share * heads.width)
-            _by_token(out, block, heads).copy_(found.transpose(0, 1))
+            found = torch.bmm(scores, _keys(value, block))
+            found = found.view(heads.groups, block.queries, heads.share * heads.width)
+            _by_token(out, block, heads).copy_(found[:, : block.stop - block.start].transpose(0, 1))
         return totals
 
     def backward(
@@ -87,14 +86,13 @@ class Blocked:
         heads, d_query = reach.heads, torch.empty_like(query)
         d_key, d_value = _Sums(key), _Sums(value)
         for block, total in zip(stream.blocks(reach.window), kept, strict=True):
-            rows = slice(block.start * heads.share, block.stop * heads.share)
-            q, k, v = query[:, rows], _gather(key, block), _gather(value, block)
-            d_heads = _by_token(d_out, block, heads).transpose(0, 1)
-            d_heads = d_heads.reshape(heads.groups, -1, heads.width)
+            q, k, v = _queries(query, block, heads), _keys(key, block), _keys(value, block)
+            d_heads = _by_head(d_out, block, heads)
             scores = torch.bmm(q, k.transpose(1, 2))
             d_scores = torch.bmm(d_heads, v.transpose(1, 2))
             self._run.softmax_backward(scores, d_scores, block, reach.scale, total)
-            torch.bmm(d_scores, k, out=d_query[:, rows])
+            rows = slice(block.start * heads.share, block.stop * heads.share)
+            d_query[:, rows] = torch.bmm(d_scores, k)[:, : rows.stop - rows.start]
             d_key.add(torch.bmm(d_scores.transpose(1, 2), q), block)
             d_value.add(torch.bmm(scores.transpose(1, 2), d_heads), block)
         return d_query, d_key.whole(), d_value.whole()
@@ -106,10 +104,36 @@ def _by_token(wide: Tensor, block: Block, heads: Heads) -> Tensor:
     return rows.view(-1, heads.groups, heads.share * heads.width)
 
 
-def _gather(each: Tensor, block: Block) -> Tensor:
+def _by_head(wide: Tensor, block: Block, heads: Heads) -> Tensor:
+    """Give a block's heads as queries stand, [groups, queries x share, width]."""
+    shape = (heads.groups, block.queries, heads.share * heads.width)
+    found, count = wide.new_empty(shape), block.stop - block.start
+    found[:, :count] = _by_token(wide, block, heads).transpose(0, 1)
+    found[:, count:] = 0
+    return found.view(heads.groups, -1, heads.width)
+
+
+def _queries(each: Tensor, block: Block, heads: Heads) -> Tensor:
+    """Give the queries of a block."""
+    rows = each[:, block.start * heads.share : block.stop * heads.share]
+    return _filled([rows], block.queries * heads.share)
+
+
+def _keys(each: Tensor, block: Block) -> Tensor:
     """Give the keys or values of a block."""
-    parts = [each[:, start:stop] for start, stop in block.spans if start < stop]
-    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+    return _filled([each[:, start:stop] for start, stop in block.spans], block.keys)
+
+
+def _filled(parts: Sequence[Tensor], length: int) -> Tensor:
+    """Put parts one behind the other and fill up with zeros; one that is long enough stays."""
+    if parts[0].shape[1] == length:
+        return parts[0]
+    found, at = parts[0].new_empty(parts[0].shape[0], length, parts[0].shape[2]), 0
+    for part in parts:
+        found[:, at : at + part.shape[1]] = part
+        at += part.shape[1]
+    found[:, at:] = 0
+    return found
 
 
 class _Sums:

@@ -7,9 +7,13 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 QUERIES = 256
 """Tokens of a block. Larger ones compute more scores that nobody sees; smaller ones cost calls."""
+STEP = 16
+"""Queries and keys of a block are filled up with zeros to a multiple of it: oneDNN compiles a product
+for each size that it meets, which takes half a millisecond and half a megabyte."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ class Block:
     """Queries `start` to `stop` of a stream, and the keys that they are compared with.
 
     The keys are those of the `spans`, one after the other. Query n sees the first `beginning[n]`
-    of them and those from `first[n]` to `last[n]`; ends are excluded.
+    of them and those from `first[n]` to `last[n]`; ends are excluded. Queries that fill the block up
+    see its first key.
     """
 
     start: int
@@ -49,6 +54,16 @@ class Block:
     beginning: Tensor
     first: Tensor
     last: Tensor
+
+    @property
+    def queries(self) -> int:
+        """Queries that are computed."""
+        return int(self.first.shape[0])
+
+    @property
+    def keys(self) -> int:
+        """Keys that they are compared with."""
+        return multiple(sum(stop - start for start, stop in self.spans))
 
     def moved(self, by: int) -> Block:
         """Give it where the stream begins later."""
@@ -112,7 +127,17 @@ def _blocks(
             stop=stop,
             spans=(*before, (low, stop)),
             homes=(*before, (start, end) if several else None),
-            beginning=torch.full((stop - first,), beginning, dtype=torch.int32, device=device),
-            first=(oldest + shift).to(device, torch.int32),
-            last=(token + 1 + shift).to(device, torch.int32),
+            beginning=_filled(torch.full((stop - first,), beginning), 0, device),
+            first=_filled(oldest + shift, 0, device),
+            last=_filled(token + 1 + shift, 1, device),
         )
+
+
+def multiple(count: int) -> int:
+    """Round up to the next multiple of `STEP`."""
+    return -(-count // STEP) * STEP
+
+
+def _filled(each: Tensor, value: int, device: torch.device) -> Tensor:
+    """Give int32 for every query that is computed, `value` for those that fill a block up."""
+    return pad(each, (0, -len(each) % STEP), value=value).to(device, torch.int32)

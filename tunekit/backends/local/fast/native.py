@@ -125,11 +125,10 @@ class Native(Operations):
     def softmax(self, scores: Tensor, block: Block, scale: float) -> Tensor:
         groups, rows, keys = scores.shape
         total = scores.new_empty(groups, rows, dtype=torch.float32)
-        queries = block.stop - block.start
         self._call(
             "softmax_forward",
             *(scores, block.beginning, block.first, block.last, scale, total),
-            *(groups, queries, rows // queries, keys),
+            *(groups, block.queries, rows // block.queries, keys),
         )
         return total
 
@@ -138,11 +137,10 @@ class Native(Operations):
         self, scores: Tensor, d: Tensor, block: Block, scale: float, total: Tensor
     ) -> None:
         groups, rows, keys = scores.shape
-        queries = block.stop - block.start
         self._call(
             "softmax_backward",
             *(scores, d, block.beginning, block.first, block.last, scale, total),
-            *(groups, queries, rows // queries, keys),
+            *(groups, block.queries, rows // block.queries, keys),
         )
 
     @override
