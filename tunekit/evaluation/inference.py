@@ -15,8 +15,14 @@ _NAME = "tunekit_inference"
 class Inference(Protocol):
     """A model as it is at this moment."""
 
-    def score(self, rows: Sequence[Tokens]) -> list[Scored]:
-        """Give how likely each row's labels are, in order."""
+    def score(
+        self, rows: Sequence[Tokens], *, hold: Sequence[int] = (), room: int = 0
+    ) -> list[Scored]:
+        """Give how likely each row's labels are, in order.
+
+        What was read of the rows to `hold` may be kept: the next `extend` by up to `room` tokens
+        then need not read prompts that these rows begin with.
+        """
         ...
 
     def predictions(self, rows: Sequence[Tokens]) -> Iterator[tuple[int, Any, Any]]:

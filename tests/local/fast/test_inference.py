@@ -17,6 +17,8 @@ from tunekit.backends.local.fast.mixed import Mixed
 from tunekit.backends.local.fast.native import Native
 from tunekit.backends.local.fast.operations import Operations
 from tunekit.backends.local.fast.reading import read
+from tunekit.backends.local.fast.reordered import reordered
+from tunekit.backends.local.fast.stream import Row
 from tunekit.data.tokens import Tokens
 from tunekit.evaluation import inference
 from tunekit.evaluation.forward import log_probabilities, score
@@ -167,6 +169,79 @@ class Asking:
         return extended(peft_model)
 
 
+HOLD = range(len(ROWS))
+SEEN = [row.input_ids[: Row(row.input_ids, row.labels).needed - n] for n, row in enumerate(ROWS)]
+
+
+@pytest.mark.parametrize("most", [4096, 45])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_was_read_for_scores_is_not_read_again_for_answers(
+    family: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, ours = prepared(family)
+    # In one pass or in several.
+    monkeypatch.setattr("tunekit.backends.local.fast.inference._TOKENS", most)
+    asked: Any = inference.of(ours)
+    scored = asked.score(ROWS, hold=HOLD, room=LENGTH)
+    assert [row.right for row in scored] == [row.right for row in score(plain, ROWS)]
+    with monkeypatch.context() as patched:
+        patched.setattr(asked, "_begun", None)
+        found = asked.extend(SEEN[::-1], length=LENGTH, ends=ENDS, pick=likeliest)
+    assert found == [by_generate(plain, prompt) for prompt in SEEN[::-1]]
+    # It is used once: then the cache holds what was written.
+    assert asked.extend(SEEN, length=LENGTH, ends=ENDS, pick=likeliest) == found[::-1]
+
+
+@pytest.mark.parametrize(
+    ("hold", "room", "prompts"),
+    [
+        ([0, 1, 2], LENGTH, SEEN),  # one of four is not held
+        (HOLD, 0, SEEN),  # there is no room for what is written
+        (HOLD, LENGTH, [*SEEN, SEEN[0]]),  # one twice, which would write over the other
+        (HOLD, LENGTH, [[*SEEN[0][:-2], 3, 3], *SEEN[1:]]),  # another prompt
+        (HOLD, 10**6, SEEN),  # more than is ever held
+    ],
+)
+def test_prompts_that_are_not_all_held_are_read(
+    hold: Sequence[int], room: int, prompts: list[list[int]]
+) -> None:
+    plain, ours = prepared()
+    asked = inference.of(ours)
+    assert asked is not None
+    asked.score(ROWS, hold=hold, room=room)
+    found = asked.extend(prompts, length=LENGTH, ends=ENDS, pick=likeliest)
+    assert found == [by_generate(plain, prompt) for prompt in prompts]
+
+
+@pytest.mark.parametrize("rows", [1, 8, 50])
+def test_a_weight_in_another_order_gives_the_same_products(rows: int) -> None:
+    draw = torch.Generator().manual_seed(2)
+    weight = torch.randn(96, 80, generator=draw).bfloat16()
+    x = torch.randn(rows, 100, generator=draw).bfloat16()[:, :48]
+    product = reordered(weight[:, :48])
+    assert product is not None
+    torch.testing.assert_close(product(x), x @ weight[:, :48].t())
+    assert reordered(weight.float()) is None
+
+
+def test_answers_in_bfloat16_do_not_depend_on_the_order_of_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain = adapted(model("qwen2")).bfloat16().eval()
+    answers: list[Any] = []
+    for most in (0, 10**9):
+        monkeypatch.setattr("tunekit.backends.local.fast.network.READY", most)
+        ours = copy.deepcopy(plain)
+        network = read(ours, Native(torch.bfloat16), recompute=False)
+        lend(ours.get_base_model(), network)
+        with network.ready(adapted=True):
+            assert (network.head_ready is not None) == bool(most)
+        with ours.disable_adapter():
+            base = extended(ours)
+        answers.append((extended(ours), base, network.head_ready))
+    assert answers[0] == answers[1]
+
+
 def test_a_model_that_nobody_trains_is_lent_our_passes_for_a_while() -> None:
     plain = model().eval()
     ours = copy.deepcopy(plain)
@@ -194,13 +269,18 @@ def test_a_strange_model_is_asked_itself() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_compiled_kernel_attends_as_torch_does(dtype: torch.dtype, window: int | None) -> None:
     draw = torch.Generator().manual_seed(4)
-    query = torch.randn(2, 3 * 4, 8, generator=draw).to(dtype)
-    held = (torch.randn(5, 2, 11, 8, generator=draw).to(dtype),
-            torch.randn(5, 2, 11, 8, generator=draw).to(dtype))  # fmt: skip
+    split = tuple(torch.randn(2, n, 8, generator=draw).to(dtype) for n in (3 * 4, 3, 3))
+    before = [torch.randn(5, 2, 11, 8, generator=draw).to(dtype) for _ in range(2)]
     rows, lengths = (torch.tensor(each, dtype=torch.int32) for each in ([4, 0, 2], [11, 1, 7]))
     found = [torch.zeros(3, 70, dtype=dtype) for _ in range(2)]
+    after: list[Any] = []
     for run, out in zip((Native(dtype), Operations()), found, strict=True):
-        run.attend(query, held, rows, lengths, scale=0.4, window=window, out=out)
+        held = tuple(each.clone() for each in before)
+        run.attend(split, held, rows, lengths, scale=0.4, window=window, out=out)
+        after.append(held)
+    for one, other, old in zip(*after, before, strict=True):
+        assert torch.equal(one, other)
+        assert int((one != old).any(-1).sum()) == 3 * 2
     tolerance = 1e-5 if dtype is torch.float32 else 1e-2
     torch.testing.assert_close(*found, rtol=tolerance, atol=tolerance)
     assert not found[0][:, 64:].any()

@@ -14,6 +14,7 @@ from tunekit.data.mask import IGNORED, Pair, Prompt, Tokens, prompt
 from tunekit.data.render import read
 from tunekit.data.rows import Row
 from tunekit.data.tokens import Asked
+from tunekit.evaluation import inference
 from tunekit.evaluation.aims import scores
 from tunekit.evaluation.clusters import clusters
 from tunekit.evaluation.differences import Clusters
@@ -84,16 +85,25 @@ class HeldOut:
             end += 1
         return row.input_ids[start:end]
 
+    def _scored(self, model: Any, faster: inference.Inference | None) -> list[Scored]:
+        """Score the rows; where it can be done, what is read of them is kept for the answers."""
+        if faster is None:
+            return score(model, self.tokens)
+        hold = sorted({place for place in self.places if place >= 0})
+        return faster.score(self.tokens, hold=hold, room=self.max_new_tokens)
+
     def measure(self, model: Any) -> tuple[Measurement, list[Scored]]:
         """Measure the model as it is at this moment; gives its scores row by row as well."""
         with undisturbed(model):
-            found = score(model, self.tokens)
+            faster = inference.of(model)
+            found = self._scored(model, faster)
             said = answers(
                 model,
                 self.tokenizer,
                 self.prompts,
                 length=self.max_new_tokens,
                 known=[self._begun(n, found) for n in range(len(self.prompts))],
+                faster=faster,
             )
         more: dict[str, Any] = {"aims": self.aimed.measure(model, self.tokenizer)}
         if self.pairs:

@@ -12,8 +12,8 @@ from torch.nn.functional import pad
 QUERIES = 256
 """Tokens of a block. Larger ones compute more scores that nobody sees; smaller ones cost calls."""
 STEP = 16
-"""Queries and keys of a block are filled up with zeros to a multiple of it: oneDNN compiles a product
-for each size that it meets, which takes half a millisecond and half a megabyte."""
+"""Queries and keys of a block are filled up with zeros to a multiple of it: oneDNN compiles a
+product for each size that it meets, which takes half a millisecond and half a megabyte."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Block:
     """Queries `start` to `stop` of a stream, and the keys that they are compared with.
 
     The keys are those of the `spans`, one after the other. Query n sees the first `beginning[n]`
-    of them and those from `first[n]` to `last[n]`; ends are excluded. Queries that fill the block up
-    see its first key.
+    of them and those from `first[n]` to `last[n]`; ends are excluded. Queries that fill the block
+    up see its first key.
     """
 
     start: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 import torch
@@ -23,30 +24,37 @@ class Cache:
         self.layers: list[tuple[Tensor, Tensor]] = []
         """Keys and values, [rows, groups, capacity, width]."""
 
-    def add_layer(self, key: Tensor, value: Tensor, places: Tensor) -> None:
-        """Take the next layer's keys and values of the prompts, [groups, tokens, width].
+    def fill(self, layer: int, split: Split, rows: Tensor, places: Tensor) -> None:
+        """Take a layer's keys and values of some rows.
 
         `places` says where in the stream each row's tokens stand, [rows, longest].
         """
-        self.layers.append((self._laid_out(key, places), self._laid_out(value, places)))
+        if layer == len(self.layers):
+            key, value = (self._room(each) for each in split[1:])
+            self.layers.append((key, value))
+        for held, each in zip(self.layers[layer], split[1:], strict=True):
+            held[rows, :, : places.shape[1]] = each[:, places].transpose(0, 1)
 
-    def _laid_out(self, each: Tensor, places: Tensor) -> Tensor:
-        groups, _, width = each.shape
-        room = each.new_empty(self.rows, groups, self.capacity, width)
-        room[:, :, : places.shape[1]] = each[:, places].transpose(0, 1)
-        return room
+    def _room(self, like: Tensor) -> Tensor:
+        groups, _, width = like.shape
+        return like.new_empty(self.rows, groups, self.capacity, width)
 
 
 class Filling:
-    """Attention over prompts; their keys and values go into a cache, layer by layer."""
+    """Attention over rows; the keys and values of some go into a cache, layer by layer."""
 
-    def __init__(self, inner: Attention, cache: Cache, places: Sequence[Tensor]) -> None:
+    def __init__(
+        self, inner: Attention, cache: Cache, rows: Sequence[int], places: Sequence[Tensor]
+    ) -> None:
+        """Hold tokens, by where in the stream they stand, of rows by their numbers in the cache."""
         self._inner, self._cache = inner, cache
         self._places = pad_sequence(list(places), batch_first=True)
+        self._rows = torch.tensor(rows, device=self._places.device)
+        self._layers = count()
 
     def forward(self, split: Split, stream: Stream, reach: Reach, out: Tensor) -> Any:
         """Compute as ever, and keep what was computed with."""
-        self._cache.add_layer(split[1], split[2], self._places)
+        self._cache.fill(next(self._layers), split, self._rows, self._places)
         return self._inner.forward(split, stream, reach, out)
 
 
@@ -57,16 +65,11 @@ class Cached:
         """Continue these rows of the cache, int32; `lengths` count the new token."""
         self._run, self._rows, self._lengths = run, rows, lengths
         self._layers = iter(cache.layers)
-        self._at = (rows.long(), slice(None), lengths.long() - 1)
 
     def forward(self, split: Split, stream: Stream, reach: Reach, out: Tensor) -> None:
         """Add the token's keys and values to the layer's, and let its queries look at them."""
-        query, key, value = split
-        layer = next(self._layers)
-        for held, new in zip(layer, (key, value), strict=True):
-            held[self._at] = new.transpose(0, 1)
         self._run.attend(
-            *(query, layer, self._rows, self._lengths),
+            *(split, next(self._layers), self._rows, self._lengths),
             scale=reach.scale,
             window=reach.window,
             out=out,

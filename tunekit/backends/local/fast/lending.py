@@ -56,7 +56,7 @@ def lend(base: Any, network: Readable) -> None:
         frozen, active = adapters.frozen, adapters.active
         if base.training or active is None or not (frozen or active == ADAPTER):
             return None
-        return Inference(*network.reading(adapted=not frozen))
+        return Inference(*network.reading(adapted=not frozen), adapted=not frozen)
 
     inference.offer(base, ask)
 

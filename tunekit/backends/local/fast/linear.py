@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from tunekit.backends.local.fast.frozen import Frozen
 from tunekit.backends.local.fast.operations import Norm, Operations, rows_of
 
 _torch: Any = torch
@@ -48,6 +49,8 @@ class Base(Protocol):
 
     inputs: int
     outputs: int
+    lasting: bool
+    """Whether the matrix stays where it is."""
     a: Tensor
     """[extra, inputs], where A is written."""
     b: Tensor
@@ -85,6 +88,11 @@ class Group(Protocol):
     """Columns that the adapters need beside an input or a gradient."""
     parts: tuple[Part, ...]
     drops: bool
+    frozen: Frozen
+
+    def columns(self, *, adapted: bool) -> int:
+        """Count the columns of the frozen matrix that a product with one adapter's rows has."""
+        ...
 
     def copies(self) -> Iterator[tuple[Tensor, Tensor, float]]:
         """Give each place of an adapter in a matrix, what belongs there, and its scale."""
@@ -157,11 +165,16 @@ class Projection:
         number: int,
         run: Operations,
     ) -> None:
-        self.base, self.bias, self._run = base, bias, run
+        self.base, self._run = base, run
+        self.frozen = Frozen(base, bias, run)
         self.inputs, self.outputs = base.inputs, base.outputs
         self.extra = int(base.a.shape[0])
         self.parts = tuple(parts(layers, number))
         self.drops = any(part.adapter.dropout for part in self.parts)
+
+    def columns(self, *, adapted: bool) -> int:
+        """Count the columns of the frozen matrix in a product."""
+        return self.inputs + (self.extra if adapted else 0)
 
     def copies(self) -> Iterator[tuple[Tensor, Tensor, float]]:
         """Give each place of an adapter in the matrix, what belongs there, and its scale."""
@@ -174,18 +187,14 @@ class Projection:
 
         Without `adapted` the base alone counts.
         """
-        k, n, matrix = self.inputs, self.outputs, self.base.matrix()
-        y = rows_of(x, x.shape[0], n + room)
+        k, n = self.inputs, self.outputs
         if adapted and self.extra:
             if masks is not None and self.drops:
                 self._lower_dropped(x, masks)
             else:
+                matrix = self.base.matrix()
                 self._run.mm(x[:, :k], matrix[n:, :k].t(), x[:, k : k + self.extra])
-            k += self.extra
-        self._run.mm(x[:, :k], matrix[:n, :k].t(), y[:, :n])
-        if self.bias is not None:
-            y[:, :n] += self.bias
-        return y
+        return self.frozen.times(x[:, : self.columns(adapted=adapted)], room)
 
     def backward(self, dy: Tensor, *, onward: bool, masks: Masks | None = None) -> Tensor | None:
         """Write g beside dy, which is wide by `extra`; with `onward` give the gradient of x."""

@@ -372,50 +372,113 @@ static inline void softmax(float *x, whole start, whole end) {
     for (whole n = start; n < end; n++) x[n] *= share_of;
 }
 
-/* Attention of one token of each row to the keys and values held of it, its own being the last.
+#define INLINE static inline __attribute__((always_inline))
+
+/* What attention to held keys and values needs: those of one row and group, and which of them. */
+typedef struct {
+    const real *keys, *values;
+    whole start, end, capacity;
+} Line;
+
+/* scores[h][n] = asked[h] key[n], for `heads` of 1 to 4 queries. */
+INLINE void look_up(const float *asked, Line line, float *scores, int heads, whole width) {
+    const float *b = asked + width, *c = b + width, *d = c + width;
+    for (whole n = line.start; n < line.end; n++) {
+        const real *key = line.keys + n * width;
+        float v = 0.0f, w = 0.0f, x = 0.0f, y = 0.0f;
+#pragma omp simd reduction(+ : v, w, x, y)
+        for (whole j = 0; j < width; j++) {
+            float k = get(key[j]);
+            v += asked[j] * k;
+            if (heads > 1) w += b[j] * k;
+            if (heads > 2) x += c[j] * k;
+            if (heads > 3) y += d[j] * k;
+        }
+        scores[n] = v;
+        if (heads > 1) scores[line.capacity + n] = w;
+        if (heads > 2) scores[2 * line.capacity + n] = x;
+        if (heads > 3) scores[3 * line.capacity + n] = y;
+    }
+}
+
+/* sums[h] += p[h][n] value[n], four keys at a time; `room` has place for four values. */
+INLINE void gather(const float *p, Line line, float *sums, float *room, int heads, whole width) {
+    for (whole n = line.start; n < line.end; n += 4) {
+        whole left = line.end - n < 4 ? line.end - n : 4;
+        const real *value = line.values + n * width;
+#pragma omp simd
+        for (whole j = 0; j < left * width; j++) room[j] = get(value[j]);
+        for (int h = 0; h < heads; h++) {
+            const float *own = p + h * line.capacity + n, *b = room + width, *c = b + width, *d = c + width;
+            float *sum = sums + h * width;
+            if (left == 4) {
+#pragma omp simd
+                for (whole j = 0; j < width; j++)
+                    sum[j] += own[0] * room[j] + own[1] * b[j] + own[2] * c[j] + own[3] * d[j];
+            } else {
+                for (whole k = 0; k < left; k++)
+#pragma omp simd
+                    for (whole j = 0; j < width; j++) sum[j] += own[k] * room[k * width + j];
+            }
+        }
+    }
+}
+
+/* Attention of up to four queries of one row and group. */
+INLINE void attend_to(const float *asked, Line line, float *scores, float *sums, float *room, int heads,
+                      whole width) {
+    look_up(asked, line, scores, heads, width);
+    for (int h = 0; h < heads; h++) softmax(scores + h * line.capacity, line.start, line.end);
+    gather(scores, line, sums, room, heads, width);
+}
+
+/* The same, with numbers that the compiler knows where they are usual. */
+static void attend_group(const float *asked, Line line, float *scores, float *sums, float *room,
+                         whole share, whole width) {
+    for (whole h = 0; h < share; h += 4) {
+        const float *a = asked + h * width;
+        float *s = sums + h * width;
+        int heads = share - h < 4 ? (int)(share - h) : 4;
+#define WITH(HEADS, WIDTH) \
+    if (heads == HEADS && width == WIDTH) attend_to(a, line, scores, s, room, HEADS, WIDTH); else
+        WITH(1, 64) WITH(2, 64) WITH(3, 64) WITH(4, 64) WITH(1, 128) WITH(2, 128) WITH(3, 128)
+        WITH(4, 128) attend_to(a, line, scores, s, room, heads, width);
+#undef WITH
+    }
+}
+
+/* Attention of tokens to the keys and values held of their rows, after their own are held too.
  *
- * Queries are [groups, rows, share, width], keys and values [all rows, groups, capacity, width]; row i
- * is number place[i] of these and has lengths[i] of them. With a window, only the last ones are seen.
+ * Queries are [groups, tokens, share, width], new keys and values [groups, tokens, width], those held
+ * [all rows, groups, capacity, width]; token i belongs to number place[i] of these and sees lengths[i]
+ * of them, itself the last. With a window, only the last ones are seen.
  */
-void attend(const real *query, const real *keys, const real *values, const int32_t *place,
-            const int32_t *lengths, float scale, whole window, real *out, whole out_stride, whole rows,
-            whole groups, whole share, whole width, whole capacity) {
+void attend(const real *query, const real *key, const real *value, real *keys, real *values,
+            const int32_t *place, const int32_t *lengths, float scale, whole window, real *out,
+            whole out_stride, whole rows, whole groups, whole share, whole width, whole capacity) {
 #pragma omp parallel
     {
-        float *scores = malloc((size_t)(share * (capacity + 2 * width) + width) * sizeof(float));
-        float *asked = scores + share * capacity, *sums = asked + share * width;
-        float *line = sums + share * width;
+#pragma omp for
+        for (whole i = 0; i < rows * groups; i++) {
+            whole row = i / groups, group = i % groups, from = (group * rows + row) * width;
+            whole to = (((whole)place[row] * groups + group) * capacity + lengths[row] - 1) * width;
+            memcpy(keys + to, key + from, width * sizeof(real));
+            memcpy(values + to, value + from, width * sizeof(real));
+        }
+        float *scores = malloc((size_t)(4 * capacity + (2 * share + 4) * width) * sizeof(float));
+        float *asked = scores + 4 * capacity, *sums = asked + share * width, *room = sums + share * width;
 #pragma omp for
         for (whole i = 0; i < rows * groups; i++) {
             whole row = i / groups, group = i % groups, end = lengths[row];
-            whole start = window && end > window ? end - window : 0;
             whole at = ((whole)place[row] * groups + group) * capacity * width;
+            whole start = window && end > window ? end - window : 0;
+            Line line = {keys + at, values + at, start, end, capacity};
             const real *q = query + (group * rows + row) * share * width;
             for (whole j = 0; j < share * width; j++) {
                 asked[j] = get(q[j]) * scale;
                 sums[j] = 0.0f;
             }
-            for (whole n = start; n < end; n++) {
-                const real *key = keys + at + n * width;
-                for (whole j = 0; j < width; j++) line[j] = get(key[j]);
-                for (whole h = 0; h < share; h++) {
-                    const float *own = asked + h * width;
-                    float v = 0.0f;
-#pragma omp simd reduction(+ : v)
-                    for (whole j = 0; j < width; j++) v += own[j] * line[j];
-                    scores[h * capacity + n] = v;
-                }
-            }
-            for (whole h = 0; h < share; h++) softmax(scores + h * capacity, start, end);
-            for (whole n = start; n < end; n++) {
-                const real *value = values + at + n * width;
-                for (whole j = 0; j < width; j++) line[j] = get(value[j]);
-                for (whole h = 0; h < share; h++) {
-                    float p = scores[h * capacity + n], *sum = sums + h * width;
-#pragma omp simd
-                    for (whole j = 0; j < width; j++) sum[j] += p * line[j];
-                }
-            }
+            attend_group(asked, line, scores, sums, room, share, width);
             real *o = out + row * out_stride + group * share * width;
             for (whole j = 0; j < share * width; j++) o[j] = put(sums[j]);
         }

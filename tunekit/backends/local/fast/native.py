@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from tunekit.backends.local.fast.blocks import Block
 from tunekit.backends.local.fast.compiled import folder, library, machine
 from tunekit.backends.local.fast.operations import Angles, Heads, Norm, Operations, Scores, rows_of
 from tunekit.backends.local.fast.products import Products
+from tunekit.backends.local.fast.reordered import reordered
 
 _KINDS = {"*": ctypes.c_void_p, "n": ctypes.c_int64, "f": ctypes.c_float, "?": ctypes.c_int}
 _ARGUMENTS = {
@@ -23,7 +25,7 @@ _ARGUMENTS = {
     "join_heads": "*n****f***nnnn",
     "softmax_forward": "****f*nnnn",
     "softmax_backward": "*****f*nnnn",
-    "attend": "*****fn*nnnnnn",
+    "attend": "*******fn*nnnnnn",
     "score": "***nn?",
     "unpack": "****nnnn",
 }
@@ -54,6 +56,10 @@ class Native(Operations):
             torch.mm(x, y, out=out)
         else:
             self._products.mm(x, y, out)
+
+    @override
+    def ready(self, weight: Tensor) -> Callable[[Tensor], Tensor] | None:
+        return reordered(weight)
 
     @override
     def norm(
@@ -146,7 +152,7 @@ class Native(Operations):
     @override
     def attend(
         self,
-        query: Tensor,
+        split: tuple[Tensor, Tensor, Tensor],
         held: tuple[Tensor, Tensor],
         rows: Tensor,
         lengths: Tensor,
@@ -156,10 +162,10 @@ class Native(Operations):
         out: Tensor,
     ) -> None:
         count, (_, groups, capacity, width) = rows.shape[0], held[0].shape
-        share = query.shape[1] // count
+        share = split[0].shape[1] // count
         self._call(
             "attend",
-            *(query, *held, rows, lengths, scale, window or 0, *_at(out)),
+            *(*split, *held, rows, lengths, scale, window or 0, *_at(out)),
             *(count, groups, share, width, capacity),
         )
 

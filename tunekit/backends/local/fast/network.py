@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
@@ -22,6 +23,8 @@ from tunekit.backends.local.fast.weights import Shelf
 
 Rotate = Callable[[Tensor], dict[str, Angles | None]]
 """From positions to the angles of each kind of layer."""
+READY = 500_000_000
+"""Bytes that copies of weights may take while products of few rows are made."""
 Copy = tuple[Tensor, Tensor, float]
 """A place in a matrix, what belongs there, and by what it is multiplied."""
 
@@ -42,6 +45,8 @@ class Network:
     shelf: Shelf
     recompute: bool = False
     """Keep the input of each layer only, and compute the rest again in the backward pass."""
+    head_ready: Callable[[Tensor], Tensor] | None = field(default=None, init=False)
+    """Gives the logits of a few rows sooner, while it is there."""
     parameters: list[Tensor] = field(init=False)
     """A and B of every adapter."""
     lowest: tuple[int, str] | None = field(init=False)
@@ -94,6 +99,23 @@ class Network:
         if adapted:
             self.refresh(self.copies)
         return self, partial(self.begin, adapted=adapted)
+
+    @contextmanager
+    def ready(self, *, adapted: bool) -> Generator[None, None, None]:
+        """Inside the block, products of few rows are fast, as long as no adapter changes."""
+        left = READY
+        groups = [layer.groups[name] for layer in self.layers for name in GROUPS]
+        if self.head.nbytes <= left:
+            self.head_ready = self.run.ready(self.head)
+            left -= self.head.nbytes
+        for group in groups:
+            left -= group.frozen.make_ready(group.columns(adapted=adapted), most=left)
+        try:
+            yield
+        finally:
+            self.head_ready = None
+            for group in groups:
+                group.frozen.forget()
 
     def begin(self, stream: Stream, *, adapted: bool = True, masks: Any = None) -> Pass:
         """Give what all layers have in common in a pass over a stream."""

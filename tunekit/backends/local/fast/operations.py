@@ -97,6 +97,13 @@ class Operations:
         """
         torch.mm(x, y, out=out)
 
+    def ready(self, weight: Tensor) -> Callable[[Tensor], Tensor] | None:
+        """Give what multiplies few rows with a weight sooner, x to x w^T; None where nothing does.
+
+        It may hold a copy of the weight.
+        """
+        return None
+
     def norm(
         self, x: Tensor, delta: Tensor | None, norm: Norm, extra: int
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -181,7 +188,7 @@ class Operations:
 
     def attend(
         self,
-        query: Tensor,
+        split: tuple[Tensor, Tensor, Tensor],
         held: tuple[Tensor, Tensor],
         rows: Tensor,
         lengths: Tensor,
@@ -190,18 +197,21 @@ class Operations:
         window: int | None,
         out: Tensor,
     ) -> None:
-        """Let one token of each row look at the keys and values held, its own being the last.
+        """Hold the keys and values of tokens, then let each look at its row up to itself.
 
         Args:
-            query: [groups, rows x share, width].
+            split: Queries, [groups, tokens x share, width]; keys, values, [groups, tokens, width].
             held: Keys and values, [all rows, groups, capacity, width].
             rows: Which rows of these the tokens belong to, int32.
-            lengths: How many keys of each there are, int32.
+            lengths: How many tokens of its row each sees, itself the last, int32.
             scale: Of scores.
             window: Keys that are seen, the last ones; None: all.
             out: Gets [rows, groups x share x width] in its first columns.
         """
+        query, *new = split
         count, most = rows.shape[0], int(lengths.max())
+        for each, own in zip(held, new, strict=True):
+            each[rows.long(), :, lengths.long() - 1] = own.transpose(0, 1)
         key, value = (each[rows.long(), :, :most].float() for each in held)
         groups, width = query.shape[0], query.shape[2]
         asked = query.view(groups, count, -1, width).transpose(0, 1).float()

@@ -46,6 +46,8 @@ class Stream:
     """Where in the stream each label is predicted; rows in order. A place can occur twice."""
     targets: Tensor
     """The labels themselves."""
+    stretches: tuple[tuple[tuple[int, int], ...], ...] = ()
+    """Of each row that was joined, where its tokens stand, the first ones first."""
     streams: tuple[Stream, ...] = ()
     """Those that it was put together from; none of them sees another."""
     _blocks: dict[int | None, tuple[Block, ...]] = field(
@@ -56,6 +58,11 @@ class Stream:
     def length(self) -> int:
         """Tokens that are computed."""
         return int(self.tokens.shape[0])
+
+    def standing(self, row: int, most: int) -> Tensor:
+        """Give where the first tokens of a row that was joined stand, `most` at most."""
+        parts = [torch.arange(start, stop) for start, stop in self.stretches[row]]
+        return torch.cat(parts)[:most].to(self.tokens.device)
 
     def blocks(self, window: int | None) -> tuple[Block, ...]:
         """Give the blocks of attention, cut once for all layers with this window."""
@@ -120,6 +127,7 @@ def join(rows: Sequence[Row], *, share: bool, device: torch.device | None = None
         segments=tuple(pieces.segments),
         places=torch.tensor(places, dtype=torch.long, device=device),
         targets=torch.tensor(targets, dtype=torch.long, device=device),
+        stretches=tuple(tuple(piece.stretch for piece in path) for path in paths),
     )
 
 

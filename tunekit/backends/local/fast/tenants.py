@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from tunekit.backends.local.fast.frozen import Frozen
 from tunekit.backends.local.fast.linear import (
     Base,
     Given,
@@ -57,13 +58,18 @@ class TenantGroup:
         number: int,
         run: Operations,
     ) -> None:
-        self.base, self.bias, self._run = base, bias, run
+        self.base, self._run = base, run
+        self.frozen = Frozen(base, bias, run)
         self.inputs, self.outputs = base.inputs, base.outputs
         self.extra = int(base.a.shape[0])
         self._width = widest(tenants)
         self._own = [tuple(parts(layers, number)) for layers in tenants]
         self.parts: tuple[Part, ...] = tuple(part for own in self._own for part in own)
         self.drops = any(self._drops(tenant) for tenant in range(len(tenants)))
+
+    def columns(self, *, adapted: bool) -> int:
+        """Count the columns of the frozen matrix in a product of one tenant's rows."""
+        return self.inputs + (self._width if adapted else 0)
 
     def parts_of(self, tenant: int) -> tuple[Part, ...]:
         """Give the adapters of a tenant."""
@@ -89,18 +95,13 @@ class TenantGroup:
         self, x: Tensor, *, adapted: bool, room: int, masks: Sequence[Share] | None = None
     ) -> Tensor:
         """Multiply x, which is wide by `extra`; the product is wide by `room`."""
-        k, n, matrix = self.inputs, self.outputs, self.base.matrix()
-        shares = (masks or ()) if adapted else ()
-        y = rows_of(x, x.shape[0], n + room)
+        k, shares = self.inputs, (masks or ()) if adapted else ()
         used = len(shares) * self._width
         if used:
             x[:, k : k + used] = 0
             for share in shares:
                 self._lower(x[share.rows], share)
-        self._run.mm(x[:, : k + used], matrix[:n, : k + used].t(), y[:, :n])
-        if self.bias is not None:
-            y[:, :n] += self.bias
-        return y
+        return self.frozen.times(x[:, : k + used], room)
 
     def backward(
         self, dy: Tensor, *, onward: bool, masks: Sequence[Share] | None = None

@@ -12,6 +12,8 @@ from torch import Tensor
 class Dense:
     """Weights as they are; the modules that held them get views of the joint matrix."""
 
+    lasting = True
+
     def __init__(self, weights: Sequence[torch.nn.Parameter], extra: int) -> None:
         self.inputs = int(weights[0].shape[1])
         self.outputs = sum(int(weight.shape[0]) for weight in weights)
@@ -69,6 +71,8 @@ class Shelf:
 
 class Packed:
     """Quantised weights, unpacked where a product needs them."""
+
+    lasting = False
 
     def __init__(
         self,
