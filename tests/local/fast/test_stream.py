@@ -64,20 +64,37 @@ def test_a_position_counts_the_tokens_before_it(batch: list[Row], share: bool) -
 
 
 @settings(deadline=None, derandomize=True)
-@given(rows())
-def test_what_follows_the_last_label_is_left_out_and_nothing_else(batch: list[Row]) -> None:
-    stream = join(batch, share=False)
-    needed = [
-        max((n for n, label in enumerate(r.labels) if label != IGNORED), default=0) for r in batch
-    ]
-    assert stream.length == sum(needed)
+@given(rows(), st.booleans())
+def test_what_follows_the_last_label_is_left_out_and_nothing_else(
+    batch: list[Row], share: bool
+) -> None:
+    stream = join(batch, share=share)
+    for number, row in enumerate(batch):
+        labels = [n for n, label in enumerate(row.labels) if label != IGNORED]
+        standing = stream.standing(number, 100).tolist() if labels else []
+        assert stream.tokens[standing].tolist() == list(row.tokens[: max(labels, default=0)])
+        assert stream.standing(number, 2).tolist() == standing[:2] or not labels
+
+
+@settings(deadline=None, derandomize=True)
+@given(rows(), st.booleans())
+def test_a_stream_is_filled_up_with_tokens_that_nobody_sees(batch: list[Row], share: bool) -> None:
+    stream = join(batch, share=share)
+    there = {
+        place for stretches in stream.stretches for part in stretches for place in range(*part)
+    }
+    assert there == set(range(len(there)))
+    assert stream.length == multiple(len(there)) == len(stream.positions)
+    seen = {place for place, path in enumerate(paths(stream)) if set(path) <= there}
+    assert seen == there
+    assert set(stream.places.tolist()) <= there
 
 
 def test_a_beginning_that_rows_share_is_computed_once() -> None:
     start, labels = list(range(40)), [IGNORED] * 40
     batch = [Row([*start, end, end], [*labels, IGNORED, end]) for end in (1, 2, 3)]
-    assert join(batch, share=True).length == 40 + 3
-    assert join(batch, share=False).length == 3 * 41
+    assert join(batch, share=True).length == multiple(40 + 3)
+    assert join(batch, share=False).length == multiple(3 * 41)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

@@ -132,8 +132,8 @@ def _prepare(tenants: Sequence[_Tenant]) -> None:
     shared = SharedBase()
     held = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     for tenant in tenants:
-        own, words = copy.deepcopy(model, dict(held)), copy.deepcopy(tokenizer)
-        tenant.attempt(lambda t=tenant, m=own, w=words: t.prepare(m, w, shared))  # type: ignore[misc]
+        own = copy.deepcopy(model, dict(held))
+        tenant.attempt(lambda t=tenant, m=own: t.prepare(m, tokenizer, shared))  # type: ignore[misc]
 
 
 def _later(trainer: Any, request: dict[str, Any]) -> tuple[str, ...]:

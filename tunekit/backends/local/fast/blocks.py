@@ -12,8 +12,8 @@ from torch.nn.functional import pad
 QUERIES = 256
 """Tokens of a block. Larger ones compute more scores that nobody sees; smaller ones cost calls."""
 STEP = 16
-"""Queries and keys of a block are filled up with zeros to a multiple of it: oneDNN compiles a
-product for each size that it meets, which takes half a millisecond and half a megabyte."""
+"""Tokens of a stream, queries and keys of a block and rows of a product are filled up to a multiple
+of it: oneDNN compiles for each size that it meets, in half a millisecond and half a megabyte."""
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,9 @@ import torch
 from torch import Tensor
 
 from tunekit.backends.local.fast import formulas
-from tunekit.backends.local.fast.blocks import Block
+from tunekit.backends.local.fast.blocks import STEP, Block
 
 _Formula = Callable[..., Any]
-STEP = 16
-"""Rows of a matrix take room up to a multiple of it, and so many are multiplied at once."""
 
 
 @dataclass(frozen=True)
@@ -265,7 +263,7 @@ class Operations:
 
 
 def rows_of(like: Tensor, rows: int, columns: int) -> Tensor:
-    """Give a new matrix for so many tokens, with room for a few more behind them (`mm`)."""
+    """Give a new matrix for so many tokens, with room up to a multiple of `STEP` (see `mm`)."""
     return like.new_empty(-(-rows // STEP) * STEP, columns)[:rows]
 
 

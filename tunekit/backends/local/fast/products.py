@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tunekit.backends.local.fast.operations import STEP
+from tunekit.backends.local.fast.blocks import STEP
 from tunekit.files import write_atomic
 
 ROWS = (64, 128, 192, 256, 320, 384, 448, 512, 640, 768, 1024, 1280, 1536, 2048)

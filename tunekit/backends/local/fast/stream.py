@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import accumulate
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from tunekit.backends.local.fast.blocks import Block, Segment, cut
+from tunekit.backends.local.fast.blocks import STEP, Block, Segment, cut
 
 IGNORED = -100
 SHORTEST = 16
@@ -61,8 +61,9 @@ class Stream:
 
     def standing(self, row: int, most: int) -> Tensor:
         """Give where the first tokens of a row that was joined stand, `most` at most."""
-        parts = [torch.arange(start, stop) for start, stop in self.stretches[row]]
-        return torch.cat(parts)[:most].to(self.tokens.device)
+        parts = (range(start, stop) for start, stop in self.stretches[row])
+        places = list(itertools.islice(itertools.chain(*parts), most))
+        return torch.tensor(places, dtype=torch.long, device=self.tokens.device)
 
     def blocks(self, window: int | None) -> tuple[Block, ...]:
         """Give the blocks of attention, cut once for all layers with this window."""
@@ -96,11 +97,11 @@ def chain(streams: Sequence[Stream]) -> Stream:
 
 
 def _starts(streams: Sequence[Stream]) -> list[int]:
-    return [0, *accumulate(stream.length for stream in streams)][:-1]
+    return [0, *itertools.accumulate(stream.length for stream in streams)][:-1]
 
 
 def join(rows: Sequence[Row], *, share: bool, device: torch.device | None = None) -> Stream:
-    """Put rows into one stream.
+    """Put rows into one stream, filled up to a multiple of `STEP` tokens.
 
     With `share`, tokens that stand at the beginning of several rows are computed once; the rows'
     log-probabilities and gradients are what they would be apart.
@@ -113,6 +114,7 @@ def join(rows: Sequence[Row], *, share: bool, device: torch.device | None = None
         pieces.add(piece)
         for owner in owners:
             paths[owner].append(piece)
+    pieces.fill_up()
     places: list[int] = []
     targets: list[int] = []
     for row, path in zip(rows, paths, strict=True):
@@ -160,6 +162,19 @@ class _Pieces:
         self.positions += range(piece.first, piece.last)
         before = tuple(other.stretch for other in piece.before)
         self.segments.append(Segment(*piece.stretch, before=before))
+
+    def fill_up(self) -> None:
+        """Let the last row go on to a multiple of tokens that the library compiles products for.
+
+        Nothing is predicted there and nobody sees it, so its gradient is zero.
+        """
+        more = -len(self.tokens) % STEP
+        if not more:
+            return
+        last, position = self.segments[-1], self.positions[-1] + 1
+        self.segments[-1] = replace(last, stop=last.stop + more)
+        self.positions += range(position, position + more)
+        self.tokens += [0] * more
 
 
 def _grow(
