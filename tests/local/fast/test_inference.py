@@ -266,13 +266,17 @@ def test_a_strange_model_is_asked_itself() -> None:
 
 
 @pytest.mark.parametrize("window", [None, 3])
+@pytest.mark.parametrize(("share", "width"), [(4, 8), (3, 64), (6, 64), (9, 128), (1, 20)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_compiled_kernel_attends_as_torch_does(dtype: torch.dtype, window: int | None) -> None:
+def test_the_compiled_kernel_attends_as_torch_does(
+    dtype: torch.dtype, share: int, width: int, window: int | None
+) -> None:
     draw = torch.Generator().manual_seed(4)
-    split = tuple(torch.randn(2, n, 8, generator=draw).to(dtype) for n in (3 * 4, 3, 3))
-    before = [torch.randn(5, 2, 11, 8, generator=draw).to(dtype) for _ in range(2)]
+    split = tuple(torch.randn(2, n, width, generator=draw).to(dtype) for n in (3 * share, 3, 3))
+    before = [torch.randn(5, 2, 11, width, generator=draw).to(dtype) for _ in range(2)]
     rows, lengths = (torch.tensor(each, dtype=torch.int32) for each in ([4, 0, 2], [11, 1, 7]))
-    found = [torch.zeros(3, 70, dtype=dtype) for _ in range(2)]
+    columns = 2 * share * width
+    found = [torch.zeros(3, columns + 6, dtype=dtype) for _ in range(2)]
     after: list[Any] = []
     for run, out in zip((Native(dtype), Operations()), found, strict=True):
         held = tuple(each.clone() for each in before)
@@ -283,4 +287,16 @@ def test_the_compiled_kernel_attends_as_torch_does(dtype: torch.dtype, window: i
         assert int((one != old).any(-1).sum()) == 3 * 2
     tolerance = 1e-5 if dtype is torch.float32 else 1e-2
     torch.testing.assert_close(*found, rtol=tolerance, atol=tolerance)
-    assert not found[0][:, 64:].any()
+    assert not found[0][:, columns:].any()
+
+
+def test_tokens_of_one_row_see_those_before_them() -> None:
+    draw = torch.Generator().manual_seed(5)
+    split = tuple(torch.randn(2, n, 16, generator=draw) for n in (3 * 2, 3, 3))
+    held = tuple(torch.randn(1, 2, 9, 16, generator=draw) for _ in range(2))
+    rows, lengths = torch.zeros(3, dtype=torch.int32), torch.tensor([5, 6, 7], dtype=torch.int32)
+    found = [torch.zeros(3, 2 * 2 * 16) for _ in range(2)]
+    for run, out in zip((Native(torch.float32), Operations()), found, strict=True):
+        own = tuple(each.clone() for each in held)
+        run.attend(split, own, rows, lengths, scale=0.4, window=None, out=out)
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)

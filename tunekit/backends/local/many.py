@@ -133,7 +133,13 @@ def _prepare(tenants: Sequence[_Tenant]) -> None:
     held = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     for tenant in tenants:
         own = copy.deepcopy(model, dict(held))
-        tenant.attempt(lambda t=tenant, m=own: t.prepare(m, tokenizer, shared))  # type: ignore[misc]
+        words = copy.deepcopy(tokenizer) if _changes_words(tenant.request) else tokenizer
+        tenant.attempt(lambda t=tenant, m=own, w=words: t.prepare(m, w, shared))  # type: ignore[misc]
+
+
+def _changes_words(request: dict[str, Any]) -> bool:
+    """Say whether TRL is told to change the tokenizer of this training."""
+    return not {"chat_template_path", "eos_token", "pad_token"}.isdisjoint(request["trainer"])
 
 
 def _later(trainer: Any, request: dict[str, Any]) -> tuple[str, ...]:
