@@ -150,6 +150,7 @@ def _later(trainer: Any, request: dict[str, Any]) -> tuple[str, ...]:
 def _mix(tenants: Sequence[_Tenant]) -> None:
     """Train all, their steps mixed."""
     from tunekit.backends.local import trainers
+    from tunekit.backends.local.fast.gathering import gather
     from tunekit.backends.local.fast.install import answer, mix
     from tunekit.backends.local.mixer import Mixer, Tenant
 
@@ -161,6 +162,7 @@ def _mix(tenants: Sequence[_Tenant]) -> None:
         view = Tenant(mixed, number, player)
         answer(models[number], view)
         view.attach(trainer)
+        gather(trainer, tenant.request)
         tenant.say(note)
     del own, models
     with _listening(tenants):

@@ -17,6 +17,7 @@ from trl.trainer.utils import FusedCausalLMOutput
 
 from tunekit.backends.local.fast.decoder import Pass
 from tunekit.backends.local.fast.devices import attention, operations
+from tunekit.backends.local.fast.gathering import gather
 from tunekit.backends.local.fast.lending import Adapters, lend
 from tunekit.backends.local.fast.memory import Memory
 from tunekit.backends.local.fast.mixed import Mixed
@@ -59,6 +60,7 @@ def install(trainer: Any, request: dict[str, Any]) -> Iterator[str]:
         yield f"kernels: reference, since {why}"
         return
     answer(model, network)
+    gather(trainer, request)
     give_back()
     yield f"kernels: fast{notes}"
 

@@ -1,0 +1,101 @@
+"""The portions of a step become few passes, and the step stays what it is."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.local.fast.test_curves import count_passes, run
+from tests.local.specs import WORDS
+from tunekit.backends.local.fast.gathering import joined
+from tunekit.backends.local.fast.install import rows
+
+
+def single(length: int, *, mask: bool) -> dict[str, Any]:
+    """A row alone, as TRL's collator makes it."""
+    ids = torch.arange(1, length + 1)[None]
+    more = {"attention_mask": torch.ones_like(ids)} if mask else {}
+    return {"input_ids": ids, "labels": ids.clone(), **more}
+
+
+def flat(*lengths: int) -> dict[str, Any]:
+    """Rows in one, as TRL's collator makes them where they need no padding."""
+    place = torch.cat([torch.arange(length) for length in lengths])[None]
+    labels = torch.where(place == 0, -100, place + 1)
+    told = {"cu_seq_lens_q": torch.tensor([0, *lengths]).cumsum(0)}
+    return {"input_ids": place + 1, "labels": labels, "position_ids": place, **told}
+
+
+def read(batch: dict[str, Any]) -> list[tuple[list[int], list[int]]]:
+    """The rows of a batch and the labels that count, as our passes take it."""
+    given = (batch.get(name) for name in ("labels", "attention_mask", "position_ids"))
+    found = rows(batch["input_ids"], *given) if batch["input_ids"].shape[1] else []
+    return [([*row.tokens], [*row.labels[1:]]) for row in found]
+
+
+PORTIONS = st.lists(
+    st.one_of(
+        st.builds(single, st.integers(1, 12), mask=st.booleans()),
+        st.lists(st.integers(1, 6), min_size=1, max_size=3).map(lambda each: flat(*each)),
+    ),
+    min_size=1,
+    max_size=7,
+)
+
+
+@given(PORTIONS, st.integers(1, 40))
+def test_no_row_is_lost_and_no_pass_is_too_long(portions: list[dict[str, Any]], most: int) -> None:
+    found = joined(portions, most)
+    assert len(found) == len(portions)
+    assert [row for batch in found for row in read(batch)] == [
+        row for portion in portions for row in read(portion)
+    ]
+    sizes = [int(batch["input_ids"].shape[1]) for batch in found]
+    longest = max(int(portion["input_ids"].shape[1]) for portion in portions)
+    assert max(sizes) <= max(most, longest)
+    # The last one is a real pass: gradients of several processes are shared after it.
+    full = [size for size in sizes if size]
+    assert sizes == [0] * (len(sizes) - len(full)) + full
+    assert all(one + other > most for one, other in pairwise(full))
+
+
+def test_padded_rows_are_left_as_they_are() -> None:
+    padded = single(5, mask=True)
+    padded["attention_mask"][0, -1] = 0
+    for portions in ([padded, flat(3)], [{"input_ids": torch.ones(2, 3), "labels": None}]):
+        assert all(one is other for one, other in zip(joined(portions, 99), portions, strict=True))
+
+
+def skewed(count: int) -> list[dict[str, Any]]:
+    """Chats, one of which is much longer than the others."""
+    found: list[dict[str, Any]] = []
+    for number in range(count):
+        words = " ".join(WORDS[(number + n) % len(WORDS)] for n in range(20 if not number else 1))
+        turns = (("user", f"Say {number}: {words}"), ("assistant", f"{number} {words}"))
+        found.append({"messages": [{"role": role, "content": text} for role, text in turns]})
+    return found
+
+
+@pytest.mark.slow
+def test_a_step_of_short_rows_is_few_passes_with_the_same_losses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case: dict[str, Any] = {"data": skewed(32), "training": {"batch_size": 8, "max_steps": 12}}
+    expected, _ = run(tmp_path / "reference", "reference", **case)
+    case["training"] = {"batch_size": 8, "max_steps": 12}
+    sizes = count_passes(monkeypatch)
+    found, log = run(tmp_path / "fast", "fast", **case)
+    assert any("kernels: fast" in line for line in log)
+    assert len(found) == len(expected) == 12
+    for one, other in zip(found, expected, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], abs=1e-4)
+        assert one["grad_norm"] == pytest.approx(other["grad_norm"], rel=1e-3)
+        assert one["num_tokens"] == other["num_tokens"]
+    # By the longest row a portion has four rows; each step is one pass all the same.
+    assert len(sizes) == 12
