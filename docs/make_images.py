@@ -11,7 +11,12 @@ from pathlib import Path
 import tunekit
 
 IMAGES = Path(__file__).parent / "images"
-PICTURES = {"report-light.png": (1120, 1180, False), "report-phone-dark.png": (390, 1180, True)}
+PICTURES = {
+    "report-light.png": (1120, 1180, False),
+    "report-dark.png": (1120, 1180, True),
+    "report-phone-light.png": (390, 1180, False),
+    "report-phone-dark.png": (390, 1180, True),
+}
 """Width, height, and whether it is dark."""
 MOST = 150_000
 """Bytes of a picture."""

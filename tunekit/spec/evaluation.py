@@ -63,10 +63,10 @@ class Evaluation(Strict):
     """What the model is for: a specialist may forget twice as much before it is said."""
     forgetting: bool | Auto = "auto"
     """Measure what was forgotten, on general texts and prompts. "auto": on as many of them as
-    cost a twentieth of the training; true: on all."""
+    cost a thirtieth of the training; true: on all."""
     overfitting: bool | Auto = "auto"
     """Measure whether training rows were learnt by heart. "auto": on as many of them as cost a
-    twentieth of the training; true: on 50."""
+    fiftieth of the training; true: on 50."""
     gate: Gated = None
     """What must hold for the model to be shipped, or `tunekit run` and `tunekit eval` exit with 7.
     true: improved, and no worse than "warn" for what was forgotten."""

@@ -56,7 +56,8 @@ def folder() -> Path:
 def _key(compiler: str, flags: list[str]) -> str:
     """Name what the result depends on: source, flags, compiler, processor."""
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
-    return machine(SOURCE.read_text(), *flags, version.stdout)
+    texts = [file.read_text() for file in (SOURCE, *sorted(SOURCE.parent.glob("*.h")))]
+    return machine(*texts, *flags, version.stdout)
 
 
 def machine(*parts: object) -> str:
