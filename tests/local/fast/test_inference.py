@@ -266,7 +266,9 @@ def test_a_strange_model_is_asked_itself() -> None:
 
 
 @pytest.mark.parametrize("window", [None, 3])
-@pytest.mark.parametrize(("share", "width"), [(4, 8), (3, 64), (6, 64), (9, 128), (2, 96), (3, 48), (1, 20)])
+@pytest.mark.parametrize(
+    ("share", "width"), [(4, 8), (3, 64), (6, 64), (9, 128), (2, 96), (3, 48), (1, 20)]
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_compiled_kernel_attends_as_torch_does(
     dtype: torch.dtype, share: int, width: int, window: int | None

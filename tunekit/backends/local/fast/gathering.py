@@ -24,14 +24,14 @@ def gather(trainer: Any, request: dict[str, Any]) -> None:
 
     Only where the loss is a sum over labels: means over portions would weigh otherwise.
     """
-    args = trainer.args
-    if request["objective"] != "sft" or args.gradient_accumulation_steps == 1:
+    wanted: dict[str, Any] = request["trainer"]
+    if request["objective"] != "sft" or wanted.get("gradient_accumulation_steps", 1) == 1:
         return
     if trainer.accelerator.num_processes > 1:
         # Each process would have another number of passes, and they wait for each other in each.
         return
     longest = max(map(len, trainer.train_dataset["input_ids"]), default=0)
-    most = args.per_device_train_batch_size * longest
+    most = int(wanted["per_device_train_batch_size"]) * longest
     portions, step = trainer.get_batch_samples, trainer.training_step
 
     def get_batch_samples(*given: Any, **named: Any) -> tuple[list[Batch], Any]:
@@ -40,7 +40,7 @@ def gather(trainer: Any, request: dict[str, Any]) -> None:
 
     def training_step(model: Any, inputs: Batch, *given: Any, **named: Any) -> Any:
         if not inputs["input_ids"].shape[1]:
-            return torch.zeros((), device=args.device)
+            return torch.zeros((), device=trainer.args.device)
         return step(model, inputs, *given, **named)
 
     trainer.get_batch_samples, trainer.training_step = get_batch_samples, training_step
