@@ -242,6 +242,22 @@ def test_answers_in_bfloat16_do_not_depend_on_the_order_of_weights(
     assert answers[0] == answers[1]
 
 
+def test_nor_do_those_of_a_tenant(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = model("qwen2").bfloat16()
+    held = {id(tensor): tensor for tensor in (*base.parameters(), *base.buffers())}
+    tenants = [
+        adapted(copy.deepcopy(base, dict(held)), seed=n, r=rank).bfloat16().eval()
+        for n, rank in enumerate((3, 20))
+    ]
+    mixed = Mixed(tenants, Native(torch.bfloat16), recompute=False)
+    answers: list[Any] = []
+    for most in (0, 10**9):
+        monkeypatch.setattr("tunekit.backends.local.fast.network.READY", most)
+        answers.append([Asking(mixed, n).answers(each) for n, each in enumerate(tenants)])
+    assert answers[0] == answers[1]
+    assert answers[0][0] != answers[0][1]
+
+
 def test_a_model_that_nobody_trains_is_lent_our_passes_for_a_while() -> None:
     plain = model().eval()
     ours = copy.deepcopy(plain)
