@@ -59,7 +59,7 @@ def test_no_row_is_lost_and_no_pass_is_too_long(portions: list[dict[str, Any]], 
     sizes = [int(batch["input_ids"].shape[1]) for batch in found]
     longest = max(int(portion["input_ids"].shape[1]) for portion in portions)
     assert max(sizes) <= max(most, longest)
-    # The last one is a real pass: gradients of several processes are shared after it.
+    # Empty ones come first, so that the last is a real pass.
     full = [size for size in sizes if size]
     assert sizes == [0] * (len(sizes) - len(full)) + full
     assert all(one + other > most for one, other in pairwise(full))

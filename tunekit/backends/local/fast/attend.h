@@ -66,7 +66,7 @@ INLINE void sums_of(lanes a, lanes b, lanes c, lanes d, float *out) {
     memcpy(out, &sum, sizeof(sum));
 }
 
-/* scores[h][n] = asked[h] key[n] from `n` on, four keys at a time; gives the first that is left. */
+/* scores[h][n] = asked[h] key[n], four keys at a time; gives the first key that is left. */
 INLINE whole look_up_four(const float *asked, Line line, float *scores, int heads, whole width) {
     whole n = line.start;
     for (; n + 4 <= line.end; n += 4) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
@@ -13,13 +14,34 @@ from tunekit.backends.local.fast.operations import Operations, rows_of
 class Matrix(Protocol):
     """Where the weights of a group lie."""
 
-    outputs: int
     lasting: bool
     """Whether the matrix stays where it is; else it is unpacked for each product."""
+
+    @property
+    def outputs(self) -> int:
+        """Rows of the matrix that are outputs."""
+        ...
 
     def matrix(self) -> Tensor:
         """Give [outputs or more, inputs or more]."""
         ...
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A weight that stands alone."""
+
+    weight: Tensor
+    lasting = True
+
+    @property
+    def outputs(self) -> int:
+        """Rows of the weight."""
+        return int(self.weight.shape[0])
+
+    def matrix(self) -> Tensor:
+        """Give the weight."""
+        return self.weight
 
 
 class Frozen:
@@ -55,6 +77,11 @@ class Frozen:
             return 0
         self._ready = (columns, ready)
         return size
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether products of few rows are fast."""
+        return self._ready is not None
 
     def forget(self) -> None:
         """Give back what was prepared."""

@@ -8,6 +8,7 @@ what they are: every label counts as one of the step's.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -30,8 +31,7 @@ def gather(trainer: Any, request: dict[str, Any]) -> None:
     if trainer.accelerator.num_processes > 1:
         # Each process would have another number of passes, and they wait for each other in each.
         return
-    longest = max(map(len, trainer.train_dataset["input_ids"]), default=0)
-    most = int(wanted["per_device_train_batch_size"]) * longest
+    most = int(wanted["per_device_train_batch_size"]) * _longest(trainer.train_dataset)
     portions, step = trainer.get_batch_samples, trainer.training_step
 
     def get_batch_samples(*given: Any, **named: Any) -> tuple[list[Batch], Any]:
@@ -44,6 +44,13 @@ def gather(trainer: Any, request: dict[str, Any]) -> None:
         return step(model, inputs, *given, **named)
 
     trainer.get_batch_samples, trainer.training_step = get_batch_samples, training_step
+
+
+def _longest(rows: Any) -> int:
+    """Count the tokens of the longest row, from Arrow's offsets: lists would be made of all."""
+    compute: Any = import_module("pyarrow.compute")
+    column = rows.with_format("arrow")[:]["input_ids"]
+    return int(compute.max(compute.list_value_length(column)).as_py())
 
 
 def joined(portions: Sequence[Batch], most: int) -> list[Batch]:

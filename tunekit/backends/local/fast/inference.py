@@ -11,7 +11,6 @@ from torch import Tensor
 
 from tunekit.backends.local.fast.cache import Cache, Cached, Filling, whole_numbers
 from tunekit.backends.local.fast.decoder import Pass
-from tunekit.backends.local.fast.head import logits
 from tunekit.backends.local.fast.network import Network
 from tunekit.backends.local.fast.stream import IGNORED, Row, Stream, join
 from tunekit.data.tokens import Tokens
@@ -197,9 +196,7 @@ class Inference:
         return self._network.trunk(replace(self._begin(stream), instead=cached))[0][:count]
 
     def _logits(self, hidden: Tensor) -> Tensor:
-        if self._network.head_ready is not None:
-            return self._network.head_ready(hidden)
-        return logits(hidden, self._network.head, self._network.run)
+        return self._network.logits.times(hidden, 0)
 
     def _joined(self, rows: Sequence[Row]) -> Stream:
         return join(rows, share=self._network.shares, device=self._device)

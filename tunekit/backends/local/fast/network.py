@@ -15,6 +15,7 @@ from torch.nn.functional import embedding
 
 from tunekit.backends.local.fast.attention import Attention
 from tunekit.backends.local.fast.decoder import GROUPS, Decoder, Kept, Pass
+from tunekit.backends.local.fast.frozen import Frozen, Plain
 from tunekit.backends.local.fast.head import log_probs
 from tunekit.backends.local.fast.linear import Gradients, Masks, copy_all, multiply_all
 from tunekit.backends.local.fast.operations import Angles, Norm, Operations, Scores, rows_of
@@ -45,8 +46,8 @@ class Network:
     shelf: Shelf
     recompute: bool = False
     """Keep the input of each layer only, and compute the rest again in the backward pass."""
-    head_ready: Callable[[Tensor], Tensor] | None = field(default=None, init=False)
-    """Gives the logits of a few rows sooner, while it is there."""
+    logits: Frozen = field(init=False)
+    """The head's product, without a gradient."""
     parameters: list[Tensor] = field(init=False)
     """A and B of every adapter."""
     lowest: tuple[int, str] | None = field(init=False)
@@ -58,6 +59,7 @@ class Network:
         places = [
             (n, name, layer.groups[name]) for n, layer in enumerate(self.layers) for name in GROUPS
         ]
+        self.logits = Frozen(Plain(self.head), None, self.run)
         self.parameters = [
             tensor
             for *_, group in places
@@ -105,17 +107,15 @@ class Network:
         """Inside the block, products of few rows are fast, as long as no adapter changes."""
         left = READY
         groups = [layer.groups[name] for layer in self.layers for name in GROUPS]
-        if self.head.nbytes <= left:
-            self.head_ready = self.run.ready(self.head)
-            left -= self.head.nbytes
-        for group in groups:
-            left -= group.frozen.make_ready(group.columns(adapted=adapted), most=left)
+        products = [(group.frozen, group.columns(adapted=adapted)) for group in groups]
+        products.insert(0, (self.logits, int(self.head.shape[1])))
+        for frozen, columns in products:
+            left -= frozen.make_ready(columns, most=left)
         try:
             yield
         finally:
-            self.head_ready = None
-            for group in groups:
-                group.frozen.forget()
+            for frozen, _ in products:
+                frozen.forget()
 
     def begin(self, stream: Stream, *, adapted: bool = True, masks: Any = None) -> Pass:
         """Give what all layers have in common in a pass over a stream."""

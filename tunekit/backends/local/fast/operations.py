@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tunekit.backends.local.fast import formulas
-from tunekit.backends.local.fast.blocks import STEP, Block
+from tunekit.backends.local.fast.blocks import Block, multiple
 
 _Formula = Callable[..., Any]
 
@@ -264,7 +264,7 @@ class Operations:
 
 def rows_of(like: Tensor, rows: int, columns: int) -> Tensor:
     """Give a new matrix for so many tokens, with room up to a multiple of `STEP` (see `mm`)."""
-    return like.new_empty(-(-rows // STEP) * STEP, columns)[:rows]
+    return like.new_empty(multiple(rows), columns)[:rows]
 
 
 def compiled(device: torch.device, dtype: torch.dtype) -> Operations:

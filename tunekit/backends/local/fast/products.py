@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tunekit.backends.local.fast.blocks import STEP
+from tunekit.backends.local.fast.blocks import multiple
 from tunekit.files import write_atomic
 
 ROWS = (64, 128, 192, 256, 320, 384, 448, 512, 640, 768, 1024, 1280, 1536, 2048)
@@ -42,7 +42,7 @@ class Products:
         x and `out`: oneDNN compiles a product for each number of rows that it meets, which takes
         time and memory, and so it meets few.
         """
-        rows = -(-x.shape[0] // STEP) * STEP
+        rows = multiple(x.shape[0])
         if rows > x.shape[0] and _has(x, rows) and _has(out, rows):
             x, out = (each.as_strided((rows, each.shape[1]), each.stride()) for each in (x, out))
         rows = x.shape[0]
