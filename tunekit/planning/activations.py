@@ -91,7 +91,7 @@ def passing(size: Shape, step: Step, stack: Stack) -> float:
 def loss(size: Shape, step: Step, stack: Stack) -> float:
     """Give the bytes that the loss takes at its peak, before any layer's backward pass."""
     if step.fast:
-        return passes.loss(size, step.tokens, width=step.width)
+        return passes.loss(size, step.tokens, width=step.width, tile=stack.own_tile)
     if stack.whole_logits:
         # Logits, their float32 copy, its shifted copy, and their gradient.
         return (step.width + 12) * size.vocabulary * step.tokens

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from tunekit.planning.shape import Shape
 
-TILE = 50_000_000
-"""Bytes of the logits that are computed at once."""
+TILE = {"cpu": 50_000_000, "cuda": 500_000_000}
+"""Bytes of the logits that are computed at once, by device: enough for products at full speed.
+
+A GPU wants some thousand rows for that, since each tile reads the head twice.
+"""
 SHELF = 64_000_000
 """Bytes of unpacked weights that wait for the backward pass."""
 _COLUMNS = 8
@@ -31,9 +34,9 @@ def passing(size: Shape, tokens: int, *, width: int, rank: int, checkpointing: b
     return float(tokens * (again + 2 * width * size.h + max(mlp, attention)))
 
 
-def loss(size: Shape, tokens: int, *, width: int) -> float:
+def loss(size: Shape, tokens: int, *, width: int, tile: int) -> float:
     """Give the bytes of the logits of a tile and of the labels' hidden states and gradients."""
-    return float(min(TILE, width * tokens * size.vocabulary) + 3 * width * size.h * tokens)
+    return float(min(tile, width * tokens * size.vocabulary) + 3 * width * size.h * tokens)
 
 
 def _layer(size: Shape, width: int, rank: int) -> int:

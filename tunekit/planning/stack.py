@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tunekit.planning.passes import TILE
 from tunekit.spec.methods import AnyMethod, Full, QLoRA
 
 
@@ -26,6 +27,8 @@ class Stack:
     """The loss holds the logits of all tokens, not a tile at a time."""
     tile: int = 0
     """Of what is computed beside each logit of a tile: kernels need nothing, plain torch does."""
+    own_tile: int = TILE["cuda"]
+    """Bytes of the logits that our own passes compute at once."""
     wide_embeddings: bool = False
     """Norms and embeddings of a quantized base are float32 (`prepare_model_for_kbit_training`)."""
     keeps_inputs: bool = False
@@ -47,6 +50,7 @@ CUDA = Stack(masks=True)
 CPU = Stack(
     autocast=False,
     tile=29,
+    own_tile=TILE["cpu"],
     masks=True,
     context=540_000_000,
     spread=0.1,
@@ -68,6 +72,7 @@ def local(method: AnyMethod, *, device: str, dtype: str) -> Stack:
         moments=4 if narrow else 8,
         autocast=autocast,
         tile=base.tile,
+        own_tile=base.own_tile,
         masks=base.masks,
         context=base.context,
         spread=base.spread,

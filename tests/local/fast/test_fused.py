@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 
 from tests.local.fast.tiny import adapted, by_autograd, by_network, model, passes, some_rows, worst
-from tunekit.backends.local.fast.fused import Fused
+from tunekit.backends.local.fast.fused import Fused, repeating
 from tunekit.backends.local.fast.reading import read
 from tunekit.backends.local.fast.stream import join
 
@@ -27,6 +28,19 @@ def test_row_by_row_the_gradients_are_those_of_autograd(family: str, recompute: 
     found = by_network(peft_model, network.log_probs(join(ROWS, share=False)).log_probs)
     torch.testing.assert_close(found.log_probs, expected.log_probs, rtol=2e-5, atol=2e-5)
     assert worst(found, expected) < 2e-5
+
+
+def test_keys_are_repeated_where_torch_does_not_share_them() -> None:
+    query, key, value = (torch.randn(heads, 9, 8).transpose(0, 1) for heads in (6, 2, 2))
+
+    def attend(*split: torch.Tensor, **named: Any) -> torch.Tensor:
+        q, k, v = (part.transpose(0, 1) for part in split)
+        return scaled_dot_product_attention(q, k, v, **named)
+
+    found = repeating(attend)(query, key, value, enable_gqa=True, is_causal=True)
+    assert torch.equal(found, attend(query, key, value, enable_gqa=True, is_causal=True))
+    alike = repeating(attend)(key, key, value, enable_gqa=False)
+    assert torch.equal(alike, attend(key, key, value))
 
 
 @pytest.mark.gpu

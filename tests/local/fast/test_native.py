@@ -13,7 +13,7 @@ from tests.local.fast.tiny import passes
 from tunekit.backends.local.fast import compiled, formulas, operations
 from tunekit.backends.local.fast.blocks import Segment, cut
 from tunekit.backends.local.fast.compiled import Uncompiled, library
-from tunekit.backends.local.fast.operations import Angles, Heads, Norm
+from tunekit.backends.local.fast.operations import Angles, Heads, Norm, Operations
 
 DTYPES = st.sampled_from([torch.float32, torch.bfloat16])
 SIZES = st.integers(1, 40)
@@ -170,28 +170,35 @@ def test_scores(seed: int, dtype: torch.dtype, rows: int, words: int) -> None:
 @pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torch's compiler uses what Python has renamed
-def test_what_torch_compiles_computes_the_same() -> None:
-    run = operations.compiled(torch.device("cpu"), torch.float32)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("plain", [True, False], ids=["llama", "qwen3"])
+def test_what_torch_compiles_computes_the_same(dtype: torch.dtype, plain: bool) -> None:
+    run = operations.compiled(torch.device("cpu"), dtype)
     assert run._norm is not formulas.norm  # it was compiled, and has passed its trial
-    draw = Numbers(1, torch.float32)
-    norm, heads, tokens = draw.norm(48), Heads(2, 3, 6), 17
-    x, both = draw(tokens, 48), draw(tokens, 96)
-    turn = torch.rand(tokens, 3, generator=draw.generator)
-    angles, joint = Angles(turn.cos(), turn.sin()), draw(tokens, 60)
-    for found, expected in zip(
-        *(
-            (
-                *each.norm(x, None, norm, 2)[::2],
-                each.norm_backward(x, x, norm, x[:, 0].abs(), None),
-                each.gated(both, 48, 0, tanh=True),
-                *each.split(joint, heads, angles),
-                each.score(both.clone(), torch.arange(tokens), keep=True).log_probs,
-            )
-            for each in (run, passes("torch"))
-        ),
-        strict=True,
-    ):
+    results = [_all_passes(each, dtype, plain=plain) for each in (run, passes("torch"))]
+    for found, expected in zip(*results, strict=True):
         close(found, expected)
+
+
+def _all_passes(run: Operations, dtype: torch.dtype, *, plain: bool) -> list[torch.Tensor]:
+    """Give what each pass of a layer gives or writes, for equal inputs."""
+    draw, tokens = Numbers(1, dtype), 17
+    norm = draw.norm(48)
+    heads = Heads(2, 3, 6) if plain else Heads(2, 3, 6, draw.norm(6), draw.norm(6))
+    x, delta, wide = draw(tokens, 48), draw(tokens, 48), draw(tokens, 60)
+    both, joint, logits = draw(tokens, 99), draw(tokens, 64), draw(tokens, 50)
+    turn = torch.rand(tokens, 3, generator=draw.generator)
+    angles = Angles(turn.cos(), turn.sin())
+    total, normed, scale = run.norm(x, delta, norm, 2)
+    found = [*run.norm(x, None, norm, 2)[::2], total, normed[:, :48], scale]
+    found.append(run.norm_backward(delta, x, norm, scale, None))
+    found.append(run.norm_backward(delta, x, norm, scale, wide))
+    found.append(run.gated(both, 48, 4, tanh=not plain)[:, :48])
+    run.gated_backward(both, delta, tanh=not plain)
+    split = run.split(joint, heads, angles)
+    run.join(joint, split, heads, angles)
+    scores = run.score(logits, torch.arange(tokens), keep=True)
+    return [*found, both, delta, *split, joint, *vars(scores).values(), logits]
 
 
 def test_a_loss_that_is_not_finite_stays_so() -> None:

@@ -39,6 +39,14 @@ def paths(stream: Stream) -> list[list[int]]:
     return found
 
 
+@given(rows(), st.booleans())
+def test_segments_end_where_the_next_one_starts(batch: list[Row], share: bool) -> None:
+    stream = join(batch, share=share)
+    ends = stream.ends.tolist()
+    assert [segment.start for segment in stream.segments] == ends[:-1]
+    assert ends[-1] == stream.length
+
+
 @settings(deadline=None, derandomize=True)
 @given(rows(), st.booleans())
 def test_each_label_is_predicted_from_the_tokens_before_it(batch: list[Row], share: bool) -> None:

@@ -6,6 +6,7 @@ They know no beginnings that rows share. Their backward pass is autograd's.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,11 +62,10 @@ class Fused:
 
     def _at_once(self, q: Tensor, k: Tensor, v: Tensor, stream: Stream, reach: Reach) -> Tensor:
         """Compute all rows in one call."""
-        lengths = [segment.stop - segment.start for segment in stream.segments]
-        ends = torch.tensor([0, *lengths], device=q.device).cumsum(0).to(torch.int32)
+        longest = max(segment.stop - segment.start for segment in stream.segments)
         left = -1 if reach.window is None else reach.window - 1
         found: Tensor = self._whole(
-            *(q, k.contiguous(), v.contiguous(), ends, ends, max(lengths), max(lengths)),
+            *(q, k.contiguous(), v.contiguous(), stream.ends, stream.ends, longest, longest),
             scale=reach.scale,
             window_size=(left, 0),
             enable_gqa=reach.heads.share > 1,
@@ -103,5 +103,21 @@ def _varlen() -> Any:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:
         return None
-    known = inspect.signature(varlen_attn).parameters
-    return varlen_attn if {"window_size", "enable_gqa", "scale"} <= known.keys() else None
+    known = inspect.signature(varlen_attn).parameters.keys()
+    if not {"window_size", "scale"} <= known:
+        return None
+    return varlen_attn if "enable_gqa" in known else repeating(varlen_attn)
+
+
+def repeating(attend: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Repeat keys and values for the heads that share them, as torch 2.11 wants it."""
+
+    def repeated(
+        query: Tensor, key: Tensor, value: Tensor, *more: Any, enable_gqa: bool, **named: Any
+    ) -> Tensor:
+        if enable_gqa:
+            share = query.shape[1] // key.shape[1]
+            key, value = (each.repeat_interleave(share, 1) for each in (key, value))
+        return attend(query, key, value, *more, **named)
+
+    return repeated

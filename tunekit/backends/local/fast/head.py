@@ -9,9 +9,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from tunekit.backends.local.fast.operations import Operations, Scores, rows_of
-
-TILE_BYTES = 50_000_000
-"""Logits computed at once: enough for a product at full speed, little beside the activations."""
+from tunekit.planning.passes import TILE
 
 
 class _LogProbs(Function):  # type: ignore[misc]
@@ -27,7 +25,8 @@ class _LogProbs(Function):  # type: ignore[misc]
     ) -> tuple[Tensor, ...]:
         keep = ctx.needs_input_grad[0]
         gradient = rows_of(hidden, *hidden.shape) if keep else None
-        tile = max(32, TILE_BYTES // (head.shape[0] * hidden.element_size()))
+        most = TILE["cuda" if hidden.device.type == "cuda" else "cpu"]
+        tile = max(32, most // (head.shape[0] * hidden.element_size()))
         found: list[Scores] = []
         for start in range(0, hidden.shape[0], tile):
             part = slice(start, start + tile)

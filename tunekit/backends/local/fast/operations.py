@@ -84,9 +84,11 @@ class Operations:
         def ready(formula: _Formula) -> Any:
             return torch.compile(formula, dynamic=True) if compiled else formula
 
-        self._norm, self._norm_gradient = ready(formulas.norm), ready(formulas.norm_gradient)
-        self._gate, self._gate_gradient = ready(formulas.gate), ready(formulas.gate_gradient)
-        self._turn, self._score = ready(formulas.turn), ready(formulas.score)
+        self._norm, self._gate = ready(formulas.norm), ready(formulas.gate)
+        self._norm_gradient = ready(formulas.norm_gradient)
+        self._norm_gradient_beside = ready(formulas.norm_gradient_beside)
+        self._gate_gradient, self._score = ready(formulas.gate_gradient), ready(formulas.score)
+        self._heads, self._heads_gradient = ready(formulas.heads), ready(formulas.heads_gradient)
 
     def mm(self, x: Tensor, y: Tensor, out: Tensor) -> None:
         """Write the product of two matrices, the larger ones of a step.
@@ -106,33 +108,32 @@ class Operations:
         self, x: Tensor, delta: Tensor | None, norm: Norm, extra: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Give x + delta, its norm with `extra` columns of room, and the scale of each row."""
-        total = x if delta is None else x + delta
-        found, scale = self._norm(total, norm.weight, norm.eps)
-        return total, _with_room(found, total, extra), scale
+        found = x.new_empty(x.shape[0], x.shape[1] + extra)
+        total, scale = self._norm(x, delta, norm.weight, norm.eps, found[:, : x.shape[1]])
+        return total, found, scale
 
     def norm_backward(
         self, dy: Tensor, x: Tensor, norm: Norm, scale: Tensor, rest: Tensor | None
     ) -> Tensor:
         """Give the gradient of x, added to the first columns of `rest` where there is one."""
-        dx: Tensor = self._norm_gradient(dy, x, norm.weight, scale)
         if rest is None:
-            return dx.to(x.dtype)
-        rest[:, : x.shape[1]] = rest[:, : x.shape[1]].float() + dx
+            found = torch.empty_like(x, memory_format=torch.contiguous_format)
+            self._norm_gradient(dy, x, norm.weight, scale, found)
+            return found
+        self._norm_gradient_beside(dy, x, norm.weight, scale, rest[:, : x.shape[1]])
         return rest
 
     def gated(self, both: Tensor, columns: int, extra: int, *, tanh: bool) -> Tensor:
         """Give act(gate) x up of a tensor that holds gate, then up; with room for more columns."""
+        found = both.new_empty(both.shape[0], columns + extra)
         gate, up = both[:, :columns], both[:, columns : 2 * columns]
-        return _with_room(self._gate(gate, up, tanh=tanh), both, extra)
+        self._gate(gate, up, found[:, :columns], tanh=tanh)
+        return found
 
     def gated_backward(self, both: Tensor, d: Tensor, *, tanh: bool) -> None:
         """Turn gate and up into their gradients and `d` into the forward's output, in place."""
         columns = d.shape[1]
-        gate, up = both[:, :columns], both[:, columns : 2 * columns]
-        d_gate, d_up, out = self._gate_gradient(d, gate, up, tanh=tanh)
-        gate.copy_(d_gate)
-        up.copy_(d_up)
-        d.copy_(out)
+        self._gate_gradient(d, both[:, :columns], both[:, columns : 2 * columns], tanh=tanh)
 
     def split(
         self, joint: Tensor, heads: Heads, angles: Angles | None
@@ -140,14 +141,12 @@ class Operations:
         """Give queries [groups, tokens x share, width], keys and values [groups, tokens, width]."""
         tokens = joint.shape[0]
         query, key, value = _parts(joint, heads)
-        query = self._turned(self._normed(query, heads.query_norm), angles).to(joint.dtype)
-        key = self._turned(self._normed(key, heads.key_norm), angles).to(joint.dtype)
-        query = query.view(tokens, heads.groups, heads.share, heads.width)
-        return (
-            query.transpose(0, 1).reshape(heads.groups, -1, heads.width),
-            key.transpose(0, 1).contiguous(),
-            value.transpose(0, 1).contiguous(),
-        )
+        asked = joint.new_empty(heads.groups, tokens * heads.share, heads.width)
+        known = joint.new_empty(heads.groups, tokens, heads.width)
+        write, turn = self._heads, _turn(angles)
+        write(query, _weighted(heads.query_norm), turn, _by_token(asked, tokens))
+        write(key, _weighted(heads.key_norm), turn, _by_token(known, tokens))
+        return asked, known, value[:, :, 0].transpose(0, 1).contiguous()
 
     def join(
         self,
@@ -157,15 +156,12 @@ class Operations:
         angles: Angles | None,
     ) -> None:
         """Write the gradient of `split` over the joint product."""
-        tokens = joint.shape[0]
         d_query, d_key, d_value = gradients
-        d_query = d_query.view(heads.groups, tokens, heads.share, heads.width).transpose(0, 1)
-        d_query = d_query.reshape(tokens, -1, heads.width)
-        back = None if angles is None else Angles(angles.cosine, -angles.sine)
         query, key, value = _parts(joint, heads)
-        query.copy_(self._normed_back(self._turned(d_query, back), query, heads.query_norm))
-        key.copy_(self._normed_back(self._turned(d_key.transpose(0, 1), back), key, heads.key_norm))
-        value.copy_(d_value.transpose(0, 1))
+        back, turn, tokens = self._heads_gradient, _turn(angles), joint.shape[0]
+        back(_by_token(d_query, tokens), _weighted(heads.query_norm), turn, query)
+        back(_by_token(d_key, tokens), _weighted(heads.key_norm), turn, key)
+        value.copy_(_by_token(d_value, tokens))
 
     def softmax(self, scores: Tensor, block: Block, scale: float) -> Tensor:
         """Turn scores [groups, rows, keys] into probabilities in place; give the logs of sums."""
@@ -227,29 +223,7 @@ class Operations:
 
     def score(self, logits: Tensor, targets: Tensor, *, keep: bool) -> Scores:
         """Score the targets; with `keep`, logits become d log p(target) / d logits in place."""
-        *found, gradient = self._score(logits, targets)
-        if keep:
-            logits.copy_(gradient)
-        return Scores(*found)
-
-    def _normed(self, x: Tensor, norm: Norm | None) -> Tensor:
-        if norm is None:
-            return x
-        found: Tensor = self._norm(x, norm.weight, norm.eps)[0]
-        return found
-
-    def _normed_back(self, d: Tensor, x: Tensor, norm: Norm | None) -> Tensor:
-        if norm is None:
-            return d
-        scale = self._norm(x, norm.weight, norm.eps)[1]
-        found: Tensor = self._norm_gradient(d, x, norm.weight, scale)
-        return found
-
-    def _turned(self, x: Tensor, angles: Angles | None) -> Tensor:
-        if angles is None:
-            return x
-        found: Tensor = self._turn(x, angles.cosine, angles.sine)
-        return found
+        return Scores(*self._score(logits, targets, keep=keep))
 
     @staticmethod
     def _hidden(scores: Tensor, block: Block) -> Tensor:
@@ -286,18 +260,24 @@ def compiled(device: torch.device, dtype: torch.dtype) -> Operations:
     return run
 
 
-def _with_room(found: Tensor, like: Tensor, extra: int) -> Tensor:
-    """Round, and leave columns free."""
-    wide = like.new_empty(found.shape[0], found.shape[1] + extra)
-    wide[:, : found.shape[1]] = found
-    return wide
-
-
 def _parts(joint: Tensor, heads: Heads) -> tuple[Tensor, Tensor, Tensor]:
-    """Give views [tokens, heads, width] of queries, keys and values."""
+    """Give views [tokens, groups, share, width] of queries, keys and values."""
     at = (0, heads.queries, heads.queries + heads.keys, heads.queries + 2 * heads.keys)
     query, key, value = (
-        joint[:, start:stop].view(joint.shape[0], -1, heads.width)
+        joint[:, start:stop].view(joint.shape[0], heads.groups, -1, heads.width)
         for start, stop in itertools.pairwise(at)
     )
     return query, key, value
+
+
+def _by_token(each: Tensor, tokens: int) -> Tensor:
+    """See [groups, tokens x share, width] as [tokens, groups, share, width]."""
+    return each.view(each.shape[0], tokens, -1, each.shape[2]).transpose(0, 1)
+
+
+def _weighted(norm: Norm | None) -> formulas.Weighted:
+    return None if norm is None else (norm.weight, norm.eps)
+
+
+def _turn(angles: Angles | None) -> formulas.Turn:
+    return None if angles is None else (angles.cosine, angles.sine)

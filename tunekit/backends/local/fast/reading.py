@@ -25,6 +25,7 @@ from tunekit.backends.local.fast.operations import Angles, Heads, Norm, Operatio
 from tunekit.backends.local.fast.unsuited import Unsuited
 from tunekit.backends.local.fast.weights import Shelf
 from tunekit.evaluation.inference import inner
+from tunekit.planning.passes import SHELF
 
 FAMILIES = {
     "LlamaForCausalLM": "Llama",
@@ -46,8 +47,6 @@ _LAYER = {"self_attn", "mlp", "input_layernorm", "post_attention_layernorm"}
 _SANDWICHED = _LAYER | {"pre_feedforward_layernorm", "post_feedforward_layernorm"}
 _Join = Callable[[int, str, Operations, Shelf, Tensor], Group]
 """From the number of a layer and the name of a group to the group."""
-_SHELF = 64_000_000
-"""Bytes of unpacked weights that wait for the backward pass."""
 
 
 def read(
@@ -126,7 +125,7 @@ def _network(
 ) -> Network:
     """Put together what `parts` are; from here on the model is changed."""
     base = inner(model)
-    shelf, like = Shelf(_SHELF), base.model.embed_tokens.weight
+    shelf, like = Shelf(SHELF), base.model.embed_tokens.weight
     scale = getattr(base.model.embed_tokens, "embed_scale", None)
     layers = [
         part.decoder({name: group(n, name, run, shelf, like) for name in GROUPS})

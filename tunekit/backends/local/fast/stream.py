@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -58,6 +59,12 @@ class Stream:
     def length(self) -> int:
         """Tokens that are computed."""
         return int(self.tokens.shape[0])
+
+    @cached_property
+    def ends(self) -> Tensor:
+        """Give where each segment ends, behind a zero, in int32 on the device of the tokens."""
+        ends = [0, *(segment.stop for segment in self.segments)]
+        return torch.tensor(ends, dtype=torch.int32, device=self.tokens.device)
 
     def standing(self, row: int, most: int) -> Tensor:
         """Give where the first tokens of a row that was joined stand, `most` at most."""
