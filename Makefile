@@ -83,7 +83,7 @@ bench-training: $(VENV)/.dev ## Measure training and evaluation, for some hours;
 	@$(BIN)/python benchmarks/verdicts.py
 	@$(BIN)/python benchmarks/forgetting.py
 	@$(BIN)/python benchmarks/learning_rate.py
-	@$(BIN)/python benchmarks/bottleneck.py
+	@$(BIN)/python benchmarks/bottlenecks.py
 
 .PHONY: peers
 peers: $(VENV)/.dev $(UNSLOTH_VENV)/.ready .venv-litgpt/.ready .venv-llamafactory/.ready ## Measure against other tools, each in an environment of its own
@@ -100,7 +100,7 @@ endif
 
 .PHONY: gpu
 gpu: $(GPU_READY) ## Tests and benchmarks that need a CUDA device
-	@PYTHONPATH="$(CURDIR)" TUNEKIT_GPU=1 $(GPU_PYTHON) -m pytest -q -m gpu tests/local/test_gpu.py
+	@PYTHONPATH="$(CURDIR)" TUNEKIT_GPU=1 $(GPU_PYTHON) -m pytest -q -m gpu tests/local/test_gpu.py tests/local/fast/test_fused.py
 	@PYTHONPATH="$(CURDIR)" $(GPU_PYTHON) benchmarks/gpu.py
 
 .venv-gpu/.ready: $(wildcard $(WHEELS)/*.whl)

@@ -62,6 +62,7 @@ class Clock(TrainerCallback):
         if "loss" in logs:
             marks.append((time.time(), logs["num_tokens"], logs["loss"]))
 
+cuda = torch.cuda.is_available()
 dtype = getattr(torch, job["dtype"])
 four_bits = BitsAndBytesConfig(
     load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
@@ -77,8 +78,9 @@ trainer = Trainer(
     args=Config(
         output_dir=job["out"], per_device_train_batch_size=job["batch"], max_steps=job["steps"],
         learning_rate=job["rate"], lr_scheduler_type="constant", logging_steps=1,
-        save_strategy="no", report_to="none", use_cpu=True, bf16=False, seed=job["seed"],
-        disable_tqdm=True, gradient_checkpointing=False, max_length=None,
+        save_strategy="no", report_to="none", use_cpu=not cuda, seed=job["seed"],
+        bf16=cuda and job["dtype"] == "bfloat16", disable_tqdm=True, max_length=None,
+        gradient_checkpointing=job["recomputes"], use_liger_kernel=job["liger"],
         **({} if job["pairs"] else {"padding_free": job["joined"]}),
     ),
     train_dataset=rows,
@@ -88,6 +90,8 @@ trainer = Trainer(
 )
 trainer.train()
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+if cuda:
+    peak = torch.cuda.max_memory_allocated() / 2**20
 print(json.dumps({"marks": marks, "peak": peak}))
 """
 
@@ -105,6 +109,7 @@ class Work:
     quantized: bool = False
     seed: int = 42
     rate: float = 1e-3
+    model: str = MODEL
 
 
 @dataclass(frozen=True)
@@ -116,22 +121,30 @@ class Measured:
     speed: float
     """Real tokens per second over the steps after the first."""
     peak: float
-    """Largest resident memory in MB."""
+    """Largest resident memory in MB; on a GPU, the most that was allocated there."""
     losses: list[float] = field(default_factory=list)
 
 
-def trl(work: Work, *, joined: bool) -> Measured:
+class Failed(SystemExit):
+    """A stack that ended without figures; says what it printed."""
+
+
+def trl(
+    work: Work, *, joined: bool = False, recomputes: bool = False, liger: bool = False
+) -> Measured:
     """Run a plain script over TRL."""
     with tempfile.TemporaryDirectory() as out:
         job = {
-            "model": locate(MODEL),
+            **{name: value for name, value in vars(work).items() if name not in ("data",)},
+            "model": locate(work.model),
             "data": str(work.data),
             "out": out,
             "joined": joined,
+            "recomputes": recomputes,
+            "liger": liger,
             "answers": work.train_on == "assistant",
             "threads": _threads(),
             "lora": LORA,
-            **{name: value for name, value in vars(work).items() if name not in ("data",)},
         }
         start = time.time()
         done = subprocess.run(
@@ -142,17 +155,17 @@ def trl(work: Work, *, joined: bool) -> Measured:
             env={**settings(), "HF_HUB_OFFLINE": "1"},
         )
     if done.returncode:
-        raise SystemExit(done.stderr)
+        raise Failed(done.stderr)
     answer = json.loads(done.stdout.splitlines()[-1])
     return measured(start, answer["marks"], answer["peak"])
 
 
-def ours(work: Work, *, kernels: Any, lora: bool = False) -> Measured:
+def ours(work: Work, *, kernels: Any, lora: bool = False, engine: Any = "peft") -> Measured:
     """Run the worker; with `lora` over a base that is not quantised."""
     quantized = work.quantized and not lora
     objective: Any = {"type": "dpo"} if work.pairs else {"type": "sft", "train_on": work.train_on}
     spec = tk.FineTune(
-        model=MODEL,
+        model=work.model,
         data=work.data,
         objective=objective,
         method={"type": "qlora" if quantized else "lora", "rank": LORA["r"], "alpha": 32.0},
@@ -180,13 +193,15 @@ def ours(work: Work, *, kernels: Any, lora: bool = False) -> Measured:
         },
     )
     start = time.time()
-    run = tk.submit(spec, tk.Local(kernels=kernels))
+    run = tk.submit(spec, tk.Local(kernels=kernels, engine=engine))
+    on_gpu = run.plan.request["device"] == "cuda"
     marks: list[tuple[float, float, float]] = []
     peak = 0.0
     for event in run.events():
         if event.kind == "metrics" and "loss" in event.metrics:
+            held = event.metrics["memory_bytes"] / 2**20 if on_gpu else peak_of(run)
             marks.append((event.time, event.metrics["num_tokens"], event.metrics["loss"]))
-            peak = max(peak, peak_of(run))
+            peak = max(peak, held)
     run.wait()
     return measured(start, marks, peak)
 

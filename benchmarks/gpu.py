@@ -1,77 +1,249 @@
-"""Time LoRA and QLoRA on a CUDA device, on a Llama of about a billion random weights.
+"""Train eight billion random weights on a CUDA device, beside TRL with Liger's kernels.
 
-Random weights serve: speed and memory do not depend on what the model knows.
+    python benchmarks/gpu.py [--minutes 8] [--lengths 2048 8192] [--tokens 8192] [--tiny]
+
+The model has the shape of Llama 3.1 8B and random weights: speed and memory do not depend on what
+a model knows. LoRA and QLoRA of rank 16 on all linear layers, bfloat16, rows of one length, so that
+nobody pads, every token trained on; a process a run, real tokens per second over the steps behind
+the first. Runs that do not fit are said to, and none is begun when the minutes are over. The last
+table is the time of a step by kernel. `--tiny` tries the script itself out, anywhere.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-import local  # noqa: E402
+from fast import Failed, Measured, Stack, Work, ours, trl  # noqa: E402
 
 import tunekit as tk  # noqa: E402
-from tests.local.specs import chats  # noqa: E402
 from tests.tiny import tiny_tokenizer  # noqa: E402
+from tunekit.models import describe  # noqa: E402
+from tunekit.planning import flops  # noqa: E402
+from tunekit.planning.shape import shape  # noqa: E402
+from tunekit.spec.methods import LoRA  # noqa: E402
 
-SIZES = {
-    "hidden_size": 2048,
-    "intermediate_size": 8192,
-    "num_hidden_layers": 16,
+LLAMA = {
+    "vocab_size": 128_256,
+    "hidden_size": 4096,
+    "intermediate_size": 14_336,
+    "num_hidden_layers": 32,
     "num_attention_heads": 32,
     "num_key_value_heads": 8,
-    "head_dim": 64,
-    "max_position_embeddings": 4096,
 }
+TINY = {
+    "vocab_size": 320,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+NEEDED = 24_000_000_000
+"""Bytes of the model's file, and of what runs leave beside it."""
+LIGER = find_spec("liger_kernel") is not None
+STACKS: dict[str, Stack] = {
+    "tunekit": lambda work: ours(work, kernels="fast"),
+    f"TRL, {'Liger, ' if LIGER else ''}nothing computed again": lambda work: trl(work, liger=LIGER),
+    "TRL, defaults": lambda work: trl(work, recomputes=True),
+}
+"""What is compared, the most telling ones first."""
+if find_spec("unsloth"):
+    STACKS["tunekit with Unsloth"] = lambda work: ours(work, kernels="auto", engine="unsloth")
 
 
-def build(folder: Path) -> None:
-    """Save a model of Llama-3.2-1B's shape, with the small vocabulary of the tests."""
+def build(folder: Path, sizes: dict[str, int]) -> None:
+    """Save a model and a tokenizer whose words are its first ones."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     tokenizer = tiny_tokenizer()
-    tokenizer.model_max_length = 4096
+    tokenizer.model_max_length = 16_384
     tokenizer.save_pretrained(folder)
-    config = LlamaConfig(vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, **SIZES)
-    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    config = LlamaConfig(
+        **sizes,
+        max_position_embeddings=16_384,
+        tie_word_embeddings=False,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        dtype="bfloat16",
+    )
+    torch.set_default_dtype(torch.bfloat16)
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        model = LlamaForCausalLM(config)
+    torch.set_default_dtype(torch.float32)
+    model.save_pretrained(folder)
 
 
-def qlora(model: Path, data: Path) -> None:
-    """Print the speed of a short 4-bit run."""
+def texts(path: Path, *, length: int, rows: int) -> Path:
+    """Write rows of `length` tokens at most, and no more than a word below it."""
+    tokenizer = tiny_tokenizer()
+    with path.open("w") as file:
+        for number in range(rows):
+            words = ["user asks", "assistant answers", "json order", "parcel refund"]
+            text = " ".join(words[(number + n) % len(words)] for n in range(length))
+            ids = tokenizer(text, add_special_tokens=False)["input_ids"][: length - 2]
+            file.write(json.dumps({"text": tokenizer.decode(ids)}) + "\n")
+    return path
+
+
+@dataclass(frozen=True)
+class Device:
+    """What products run at here at best, and what the makers say."""
+
+    name: str
+    product: float
+    """Operations per second of a large product in bfloat16, measured."""
+
+    @classmethod
+    def measure(cls, size: int) -> Device:
+        """Time a product of two square matrices."""
+        import torch
+
+        cuda = torch.cuda.is_available()
+        x, y = (torch.randn(size, size, dtype=torch.bfloat16) for _ in range(2))
+        if cuda:
+            x, y = x.cuda(), y.cuda()
+        times: list[float] = []
+        for _ in range(12):
+            start = time.perf_counter()
+            x @ y
+            if cuda:
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - start)
+        name = torch.cuda.get_device_name() if cuda else "a CPU"
+        return cls(name, 2 * size**3 / sorted(times)[len(times) // 2])
+
+
+def runs(work: Work, until: float) -> Iterator[tuple[str, Measured | str]]:
+    """Run each stack once while there is time; a word in the place of figures says why not."""
+    for name, run in STACKS.items():
+        if time.monotonic() > until:
+            yield name, "no time left"
+            continue
+        try:
+            yield name, run(work)
+        except (Failed, tk.errors.TunekitError) as why:
+            yield name, _reason(str(why))
+
+
+def _reason(said: str) -> str:
+    if "out of memory" in said.lower():
+        return "out of memory"
+    print(said[-3000:], file=sys.stderr)
+    return (said.strip().splitlines() or ["failed"])[-1][:80]
+
+
+def rows(title: str, work: Work, *, length: int, device: Device, until: float) -> None:
+    """Print what each stack makes of some work."""
+    size = shape(describe(work.model))
+    assert size is not None
+    each = flops.per_token(size, LoRA(), rank=16, length=length)
+    for name, found in runs(work, until):
+        if isinstance(found, str):
+            print(f"| {title} | {name} | {found} | | | | |", flush=True)
+            continue
+        useful = found.speed * each
+        print(
+            f"| {title} | {name} | {found.speed:,.0f} | {useful / device.product:.0%} "
+            f"| {useful / 1e12:.0f} | {found.peak / 1024:.1f} | {found.start:.0f} "
+            f"| {found.losses[0]:.3f} to {found.losses[-1]:.3f} |",
+            flush=True,
+        )
+
+
+def predicted(work: Work) -> float:
+    """Give the memory in GiB that the plan of our run foresees."""
+    method = {"type": "qlora" if work.quantized else "lora", "rank": 16}
+    training = {"batch_size": work.batch, "dtype": work.dtype, "gradient_checkpointing": False}
+    spec = tk.FineTune(model=work.model, data=work.data, method=method, training=training)
+    return next(e.value for e in tk.plan(spec).estimates if e.name == "memory") * 1e9 / 2**30
+
+
+def profile(work: Work) -> None:
+    """Print where the time of a step goes, in this process."""
+    import torch
+
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    key = "self_cpu_time_total"
+    if torch.cuda.is_available():
+        activities.append(torch.profiler.ProfilerActivity.CUDA)
+        key = "self_cuda_time_total"
     spec = tk.FineTune(
-        model=model,
-        data=data,
-        method={"type": "qlora", "rank": 16},
-        training={"max_steps": 20, "batch_size": local.BATCH, "learning_rate": 5e-4},
+        model=work.model,
+        data=work.data,
+        method={"type": "lora", "rank": 16},
+        training={"batch_size": work.batch, "max_steps": 4, "gradient_checkpointing": False},
         validation=None,
         evaluation={"enabled": False},
     )
-    run = tk.run(spec, progress=False)
-    speeds = [
-        event.metrics["tokens_per_second"]
-        for event in run.events(follow=False)
-        if event.kind == "metrics" and "tokens_per_second" in event.metrics
-    ]
-    print(f"QLoRA nf4: {sorted(speeds)[len(speeds) // 2]:,.0f} tokens/s, median of the steps")
+    with torch.profiler.profile(activities=activities) as found:
+        tk.run(spec, tk.Local(in_process=True), progress=False)
+    table: Any = found.key_averages().table(sort_by=key, row_limit=25, max_name_column_width=60)
+    print(table)
+
+
+def _roomy() -> str | None:
+    """Give a folder in memory, which is faster than a disk, where there is enough of it."""
+    shared = Path("/dev/shm")
+    enough = shared.is_dir() and shutil.disk_usage(shared).free > NEEDED
+    return str(shared) if enough else None
+
+
+def options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--minutes", type=float, default=8)
+    parser.add_argument("--lengths", type=int, nargs="+", default=[2048, 8192])
+    parser.add_argument("--tokens", type=int, default=8192, help="of a step")
+    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--tiny", action="store_true", help="a tiny model and short rows")
+    given = parser.parse_args()
+    if given.tiny:
+        given.lengths, given.tokens = [64, 128], 128
+    return given
 
 
 def main() -> None:
     """Build the model and the rows, and measure."""
-    with tempfile.TemporaryDirectory() as folder:
+    given = options()
+    until = time.monotonic() + 60 * given.minutes
+    with tempfile.TemporaryDirectory(dir=_roomy()) as folder:
         place = Path(folder)
         os.environ["TUNEKIT_HOME"] = str(place / "home")
-        build(place / "model")
-        data = place / "rows.jsonl"
-        data.write_text("\n".join(json.dumps(row) for row in chats(400, longest=400)))
-        local.compare(str(place / "model"), data, steps=20, dtype="bfloat16", repeats=3)
-        qlora(place / "model", data)
+        build(place / "model", TINY if given.tiny else LLAMA)
+        device = Device.measure(512 if given.tiny else 8192)
+        print(f"{device.name}; a large product makes {device.product / 1e12:.0f} TFLOP/s\n")
+        print(
+            "| work | stack | tokens/s | of the product | TFLOP/s | GiB | first step, s | losses |"
+        )
+        print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+        for length in given.lengths:
+            batch = max(1, given.tokens // length)
+            data = texts(place / f"{length}.jsonl", length=length, rows=batch * given.steps)
+            for quantized in (False, True):
+                work = Work(
+                    data, batch, given.steps, quantized=quantized, model=str(place / "model")
+                )
+                title = f"{'QLoRA' if quantized else 'LoRA'}, {batch} rows of {length:,}"
+                print(f"| {title} | foreseen | | | | {predicted(work):.1f} | | |", flush=True)
+                rows(title, work, length=length, device=device, until=until)
+        if time.monotonic() < until:
+            profile(Work(data, batch, model=str(place / "model")))
 
 
 if __name__ == "__main__":

@@ -23,8 +23,6 @@ from scratch import scratch
 
 import tunekit as tk
 
-# pandas looks for a package named as a file beside this one.
-sys.path[:] = [place for place in sys.path if place != str(Path(__file__).parent)]
 # Threads that spin while they wait take the processor from each other.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 DATA = Path(__file__).parent.parent / "examples" / "data"

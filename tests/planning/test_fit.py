@@ -44,7 +44,7 @@ def test_a_plan_tells_memory_and_time_with_their_reasons() -> None:
     assert (memory.name, memory.unit, time.name, time.unit) == ("memory", "GB", "time", "min")
     assert "weights 0.54" in memory.reason
     assert "fits into 25.8 GB" in memory.reason
-    assert "GFLOPs at 20% of 190 GFLOP/s (2 threads, float32)" in time.reason
+    assert "GFLOPs at 50% of 200 GFLOP/s (2 threads, float32)" in time.reason
     assert not plan.warnings
 
 

@@ -26,7 +26,7 @@ class Workload:
     """Sequences per optimizer step, over all devices."""
     passes: float
     """Times that the rows are gone through."""
-    fast: bool = False
+    unsloth: bool = False
     """Unsloth's kernels train."""
 
 
@@ -90,7 +90,7 @@ def _time(work: Workload, data: Profile, machine: Machine) -> Estimate:
         dtype=step.dtype,
         tokens=min(step.tokens, mean * step.rows),
         quantized=isinstance(step.method, QLoRA),
-        fast=work.fast,
+        passes="unsloth" if work.unsloth else "own" if step.fast else "reference",
     )
     minutes = tokens * each / speed.useful / 60
     reason = (

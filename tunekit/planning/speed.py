@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from tunekit.planning.machine import Machine
 
@@ -27,8 +28,19 @@ CARDS: dict[str, tuple[float, int]] = {
 """Dense 16-bit operations per second and GB of memory, from the makers' data sheets."""
 _OTHER_CUDA = 100e12
 _APPLE = 10e12
-_THREAD = {"bfloat16": 200e9, "float32": 95e9}
-"""Matrix products of one thread of an AMD EPYC of 2022, with bfloat16 instructions and without."""
+_THREAD = {"bfloat16": 350e9, "float32": 100e9}
+"""Matrix products of one thread of an AMD EPYC of 2022, with bfloat16 instructions and without.
+
+Between 185e9 and 450e9 on machines of that kind, by their neighbours (docs/benchmarks.md).
+"""
+Passes = Literal["reference", "unsloth", "own"]
+"""Whose forward and backward passes: those of transformers and PEFT, Unsloth's, our own."""
+_SHARES: dict[str, dict[Passes, float]] = {
+    "cpu": {"reference": 0.18, "unsloth": 0.2, "own": 0.5},
+    "cuda": {"reference": 0.25, "unsloth": 0.33, "own": 0.33},
+    "mps": {"reference": 0.2, "unsloth": 0.2, "own": 0.2},
+}
+"""Of a CPU from our own benchmarks, of our own passes on a GPU as of Unsloth's: not measured."""
 SMALL = 2048
 """Tokens per step under which a GPU waits for its next kernel more than it computes."""
 
@@ -50,23 +62,21 @@ class Speed:
 
 
 def expect(
-    machine: Machine, *, dtype: str, tokens: float, quantized: bool, fast: bool = False
+    machine: Machine, *, dtype: str, tokens: float, quantized: bool, passes: Passes = "reference"
 ) -> Speed:
-    """Give a prior for a step of `tokens` tokens on each device; `fast` means Unsloth's kernels.
+    """Give a prior for a step of `tokens` tokens on each device.
 
-    The shares are those that published throughputs of one GPU come to: 0.26 for TRL with LoRA on
-    an A100 (LLaMA-Factory) and on an L40S (PEFT's method comparison), 0.35 with Unsloth, 0.21 with
-    a 4-bit base. They can be off by a factor of two; five timed steps know better.
+    The shares of GPUs are those that published throughputs of one come to: 0.26 for TRL with LoRA
+    on an A100 (LLaMA-Factory) and on an L40S (PEFT's method comparison), 0.35 with Unsloth, 0.21
+    with a 4-bit base. They can be off by a factor of two; five timed steps know better.
     """
     peak, name = _peak(machine, dtype)
-    if machine.device == "cpu":
-        share = 0.2
-    elif machine.device == "cuda":
-        share = 0.33 if fast else (0.2 if peak >= 900e12 else 0.25)
+    share = _SHARES[machine.device][passes]
+    if machine.device == "cuda":
+        if peak >= 900e12 and passes == "reference":
+            share = 0.2
         share = min(share, 0.15) if tokens < SMALL else share
-    else:
-        share = 0.2
-    if quantized:
+    if quantized and not (machine.device == "cpu" and passes == "own"):
         share *= 0.8
     return Speed(
         peak * machine.devices, share, f"{share:.0%} of {_rate(peak * machine.devices)} ({name})"

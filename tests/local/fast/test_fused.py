@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from tests.local.fast.tiny import adapted, by_autograd, by_network, model, passes, some_rows, worst
+from tunekit.backends.local.fast import devices, formulas
 from tunekit.backends.local.fast.fused import Fused, repeating
 from tunekit.backends.local.fast.reading import read
 from tunekit.backends.local.fast.stream import join
@@ -44,6 +45,28 @@ def test_keys_are_repeated_where_torch_does_not_share_them() -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore")  # torch's compiler uses what Python has renamed
+@pytest.mark.parametrize("family", ["llama", "mistral with a window", "qwen3", "gemma3"])
+def test_on_a_gpu_the_gradients_are_those_of_autograd(family: str) -> None:
+    peft_model = adapted(model(family)).to("cuda")
+    expected = by_autograd(peft_model, ROWS)
+    run, _ = devices.operations(peft_model)
+    attention = devices.attention(peft_model)
+    network = read(peft_model, run, recompute=False, attention=attention)
+    stream = join(ROWS, share=False, device=torch.device("cuda"))
+    found = by_network(peft_model, network.log_probs(stream).log_probs)
+    torch.testing.assert_close(found.log_probs, expected.log_probs, rtol=1e-4, atol=1e-4)
+    assert worst(found, expected) < 1e-4
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_the_passes_between_products_are_compiled() -> None:
+    peft_model = adapted(model()).to("cuda", torch.bfloat16)
+    run, _ = devices.operations(peft_model)
+    assert run._norm is not formulas.norm
+
+
+@pytest.mark.gpu
 @pytest.mark.parametrize("settings", [{}, {"sliding_window": 8}], ids=["all", "window"])
 def test_rows_of_any_length_at_once_are_rows_one_by_one(settings: dict[str, Any]) -> None:
     family = "mistral" if settings else "llama"
@@ -54,7 +77,7 @@ def test_rows_of_any_length_at_once_are_rows_one_by_one(settings: dict[str, Any]
         torchs = Fused(torch.device("cuda"), torch.bfloat16 if at_once else torch.float32)
         network = read(peft_model, passes("torch"), recompute=False, attention=torchs)
         stream = join(ROWS, share=False, device=torch.device("cuda"))
-        scores = by_network(peft_model, network.log_probs(stream).log_probs.cpu())
+        scores = by_network(peft_model, network.log_probs(stream).log_probs)
         found.append(scores.log_probs)
         found += scores.gradients.values()
     half = len(found) // 2

@@ -142,7 +142,8 @@ def weights(count: int) -> torch.Tensor:
 
 def by_autograd(peft_model: Any, rows: Sequence[Row]) -> Found:
     """Ask PEFT and transformers."""
-    batch = padded(rows)
+    device = peft_model.get_input_embeddings().weight.device
+    batch = {name: each.to(device) for name, each in padded(rows).items()}
     labels = batch.pop("labels")[:, 1:]
     logits = peft_model(**batch, use_cache=False).logits[:, :-1].float()
     counted = labels != IGNORED
@@ -157,7 +158,7 @@ def by_network(peft_model: Any, log_probs: torch.Tensor) -> Found:
 
 def _gradients(peft_model: Any, log_probs: torch.Tensor) -> dict[str, torch.Tensor]:
     peft_model.zero_grad()
-    (log_probs * weights(len(log_probs))).sum().backward()
+    (log_probs * weights(len(log_probs)).to(log_probs.device)).sum().backward()
     return {
         name: weight.grad.clone()
         for name, weight in peft_model.named_parameters()

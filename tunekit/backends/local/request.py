@@ -128,8 +128,8 @@ def _foresight(
     if short := request.get("sweep"):
         passes += len(short["rates"]) * short["steps"] * batch / max(1, data.rows)
     count = replace(machine, devices=request["devices"])
-    fast = request["engine"] == "unsloth"
-    return foresee(Workload(size, step, batch, float(passes), fast=fast), data, count)
+    unsloth = request["engine"] == "unsloth"
+    return foresee(Workload(size, step, batch, float(passes), unsloth=unsloth), data, count)
 
 
 def _rank(peft: dict[str, Any]) -> int:

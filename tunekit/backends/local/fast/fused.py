@@ -106,7 +106,8 @@ def _varlen() -> Any:
     known = inspect.signature(varlen_attn).parameters.keys()
     if not {"window_size", "scale"} <= known:
         return None
-    return varlen_attn if "enable_gqa" in known else repeating(varlen_attn)
+    attend: Any = varlen_attn
+    return attend if "enable_gqa" in known else repeating(attend)
 
 
 def repeating(attend: Callable[..., Tensor]) -> Callable[..., Tensor]:

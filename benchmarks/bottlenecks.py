@@ -1,6 +1,6 @@
 """Bottleneck adapters beside a LoRA of as many weights, on the rows of the demo.
 
-    python benchmarks/bottleneck.py [ROWS]
+    python benchmarks/bottlenecks.py [ROWS]
 
 Trains each once over the first rows (240 unless said) at its automatic learning rate, and prints
 the weights that learn and the loss on the unseen requests before and after.
