@@ -1,6 +1,7 @@
 """Train eight billion random weights on a CUDA device, beside TRL with Liger's kernels.
 
-    python benchmarks/gpu.py [--minutes 8] [--lengths 2048 8192] [--tokens 8192] [--tiny]
+    python benchmarks/gpu.py [--minutes 8] [--lengths 2048 8192] [--tokens 8192]
+        [--methods LoRA QLoRA] [--tiny]
 
 The model has the shape of Llama 3.1 8B and random weights: speed and memory do not depend on what
 a model knows. LoRA and QLoRA of rank 16 on all linear layers, bfloat16, rows of one length, so that
@@ -52,6 +53,7 @@ TINY = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
 }
+METHODS = ("LoRA", "QLoRA")
 NEEDED = 24_000_000_000
 """Bytes of the model's file, and of what runs leave beside it."""
 LIGER = find_spec("liger_kernel") is not None
@@ -210,6 +212,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=8)
     parser.add_argument("--lengths", type=int, nargs="+", default=[2048, 8192])
     parser.add_argument("--tokens", type=int, default=8192, help="of a step")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--tiny", action="store_true", help="a tiny model and short rows")
     given = parser.parse_args()
@@ -235,11 +238,15 @@ def main() -> None:
         for length in given.lengths:
             batch = max(1, given.tokens // length)
             data = texts(place / f"{length}.jsonl", length=length, rows=batch * given.steps)
-            for quantized in (False, True):
+            for method in given.methods:
                 work = Work(
-                    data, batch, given.steps, quantized=quantized, model=str(place / "model")
+                    data,
+                    batch,
+                    given.steps,
+                    quantized=method == "QLoRA",
+                    model=str(place / "model"),
                 )
-                title = f"{'QLoRA' if quantized else 'LoRA'}, {batch} rows of {length:,}"
+                title = f"{method}, {batch} rows of {length:,}"
                 print(f"| {title} | foreseen | | | | {predicted(work):.1f} | | |", flush=True)
                 rows(title, work, length=length, device=device, until=until)
         if time.monotonic() < until:

@@ -8,21 +8,25 @@ from pathlib import Path
 
 import pytest
 
+OPTIONS = ("--methods", "LoRA", "--lengths", "64", "--steps", "3")
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 
 
 @pytest.mark.slow
-def test_both_stacks_train_the_same_and_a_run_without_time_is_left_out(tmp_path: Path) -> None:
+def test_all_stacks_train_the_same_rows(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, SCRIPT, "--tiny", "--lengths", "64", "--steps", "2", "--minutes", "0.1"],
+        [sys.executable, SCRIPT, "--tiny", *OPTIONS],
         capture_output=True,
         text=True,
         check=True,
         cwd=tmp_path,
     )
     rows = [line.split("|")[1:-1] for line in done.stdout.splitlines() if "rows of" in line]
-    named = {(work.strip(), stack.strip()): [*cells] for work, stack, *cells in rows}
-    lora = {stack: cells for (work, stack), cells in named.items() if work.startswith("LoRA")}
-    assert float(lora["tunekit"][0].replace(",", "")) > 0
-    assert float(lora["foreseen"][3]) > 0
-    assert named["QLoRA, 2 rows of 64", "TRL, defaults"][0].strip() == "no time left"
+    found = {stack.strip(): [cell.strip() for cell in cells] for _, stack, *cells in rows}
+    memory = found.pop("foreseen")[3]
+    assert float(memory) > 0
+    speeds = [float(speed.replace(",", "")) for speed, *_ in found.values()]
+    assert len(speeds) >= 3 and min(speeds) > 0
+    # One seed, one order, one initialisation: the losses of the last step agree as well.
+    last = [float(losses.split()[-1]) for *_, losses in found.values()]
+    assert max(last) - min(last) < 0.02
