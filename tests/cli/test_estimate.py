@@ -43,6 +43,28 @@ def test_the_methods_stand_side_by_side() -> None:
     ]
 
 
+def test_our_own_kernels_count_where_they_would_train(tmp_path: Path) -> None:
+    def told(family: str) -> dict[str, dict[str, Any]]:
+        (tmp_path / "config.json").write_text(json.dumps({**CONFIG, "model_type": family}))
+        choices = facts("--model", str(tmp_path), "--gpu", "24GB", "--batch", "4")["choices"]
+        return {each["method"]: each for each in choices if not each["checkpointing"]}
+
+    known, unknown = told("llama"), told("mixtral")
+    kernels = {method: each["kernels"] for method, each in known.items()}
+    assert kernels == {
+        "full": "reference",
+        "lora": "fast",
+        "qlora nf4": "fast",
+        "qlora int8": "fast",
+    }
+    assert {each["kernels"] for each in unknown.values()} == {"reference"}
+    assert known["full"]["bytes"] == unknown["full"]["bytes"]
+    assert known["lora"]["bytes"] < unknown["lora"]["bytes"]
+    assert known["lora"]["seconds_per_million_tokens"] < (
+        unknown["lora"]["seconds_per_million_tokens"]
+    )
+
+
 def test_as_json_the_components_add_up(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     told = facts("--model", str(tmp_path), "--gpu", "24GB", "--batch", "2")

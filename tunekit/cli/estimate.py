@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tunekit import models
+from tunekit.backends.local.kernels import FAMILIES
 from tunekit.cli import output
 from tunekit.cli.options import AsJson
 from tunekit.errors import SpecError
@@ -58,7 +59,10 @@ def estimate(
         )
     machine = _machine(gpu)
     dtype = "bfloat16" if machine.bf16 else "float32"
-    choices = list(compare(size, machine, length=length, batch=batch, rank=rank, dtype=dtype))
+    fast = machine.device != "mps" and known.family in FAMILIES
+    choices = list(
+        compare(size, machine, length=length, batch=batch, rank=rank, dtype=dtype, fast=fast)
+    )
     asked = {"length": length, "batch": batch, "rank": rank, "dtype": dtype}
     if as_json:
         output.emit(_facts(known, size, machine, asked=asked, choices=choices))
@@ -66,6 +70,8 @@ def estimate(
     output.show(_title(known, size, machine, asked=asked))
     columns = ["method", "checkpointing", "memory", "fits", "largest batch", "1M tokens", "time"]
     output.show(output.table(columns, [_row(choice) for choice in choices]))
+    if any(choice.fast for choice in choices):
+        output.note("LoRA and QLoRA as the local backend trains them, with kernels: fast.")
     output.note(
         "Memory is within 15 % of nine in ten published measurements; fits leaves 10 %. Times are "
         "right within a factor of two."
@@ -156,6 +162,7 @@ def _facts(
             {
                 "method": choice.method,
                 "checkpointing": choice.checkpointing,
+                "kernels": "fast" if choice.fast else "reference",
                 "bytes": round(choice.memory.total),
                 "components": {name: round(part) for name, part in choice.memory.parts.items()},
                 "fits": choice.fits,

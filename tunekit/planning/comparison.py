@@ -40,15 +40,28 @@ class Choice:
     """Floating-point operations of a million tokens."""
     seconds: float
     """Time of a million tokens, right within a factor of two."""
+    fast: bool
+    """Our own passes compute it."""
 
 
 def compare(
-    size: Shape, machine: Machine, *, length: int, batch: int, rank: int, dtype: str = "bfloat16"
+    size: Shape,
+    machine: Machine,
+    *,
+    length: int,
+    batch: int,
+    rank: int,
+    dtype: str = "bfloat16",
+    fast: bool = False,
 ) -> Iterator[Choice]:
-    """Go through the methods; `batch` rows of `length` tokens pass at once."""
+    """Go through the methods; `batch` rows of `length` tokens pass at once.
+
+    With `fast` our own passes compute the methods that they know.
+    """
     for name, method in METHODS.items():
+        own = fast and isinstance(method, (LoRA, QLoRA))
         for checkpointing in (False, True):
-            row = Step(method, dtype, length, rank=rank, checkpointing=checkpointing)
+            row = Step(method, dtype, length, rank=rank, checkpointing=checkpointing, fast=own)
             yield _choice(name, row, size, machine=machine, batch=batch)
 
 
@@ -64,7 +77,13 @@ def _choice(name: str, row: Step, size: Shape, *, machine: Machine, batch: int) 
         checkpointing=row.checkpointing,
     )
     quantized = isinstance(row.method, QLoRA)
-    speed = expect(machine, dtype=row.dtype, tokens=step.tokens, quantized=quantized)
+    speed = expect(
+        machine,
+        dtype=row.dtype,
+        tokens=step.tokens,
+        quantized=quantized,
+        passes="own" if row.fast else "reference",
+    )
     return Choice(
         method=name,
         checkpointing=row.checkpointing,
@@ -74,4 +93,5 @@ def _choice(name: str, row: Step, size: Shape, *, machine: Machine, batch: int) 
         largest_batch=largest_rows(size, row, device=machine.device, memory=there),
         flops=operations,
         seconds=operations / speed.useful,
+        fast=row.fast,
     )

@@ -7,13 +7,15 @@ what they are: every label counts as one of the step's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from tunekit.backends.local.fast import pairs
 from tunekit.backends.local.fast.stream import IGNORED
 
 Batch = dict[str, Any]
@@ -23,34 +25,63 @@ _JOINED = ("input_ids", "labels", "position_ids")
 def gather(trainer: Any, request: dict[str, Any]) -> None:
     """Let a trainer of one process join the portions of each step.
 
-    Only where the loss is a sum over labels: means over portions would weigh otherwise.
+    Only where a portion's loss is a sum over labels, or a mean over pairs that is weighed by their
+    number: others would come out otherwise.
     """
     wanted: dict[str, Any] = request["trainer"]
-    if request["objective"] != "sft" or wanted.get("gradient_accumulation_steps", 1) == 1:
+    if wanted.get("gradient_accumulation_steps", 1) == 1:
         return
     if trainer.accelerator.num_processes > 1:
         # Each process would have another number of passes, and they wait for each other in each.
         return
-    most = int(wanted["per_device_train_batch_size"]) * _longest(trainer.train_dataset)
+    size, rows = int(wanted["per_device_train_batch_size"]), trainer.train_dataset
+    if pairs.weigh_alike(request):
+        _join(trainer, partial(pairs.joined, most=2 * size * longest_pair(rows)))
+        pairs.weigh(trainer)
+    elif request["objective"] == "sft":
+        _join(trainer, partial(joined, most=size * longest(rows)), counted=True)
+
+
+def _join(
+    trainer: Any, join: Callable[[Sequence[Batch]], list[Batch]], *, counted: bool = False
+) -> None:
+    """Let each step's portions be joined; with `counted` only where labels have been counted."""
     portions, step = trainer.get_batch_samples, trainer.training_step
 
     def get_batch_samples(*given: Any, **named: Any) -> tuple[list[Batch], Any]:
         found, labels = portions(*given, **named)
-        return (found if labels is None else joined(found, most)), labels
+        return (found if counted and labels is None else join(found)), labels
 
     def training_step(model: Any, inputs: Batch, *given: Any, **named: Any) -> Any:
-        if not inputs["input_ids"].shape[1]:
+        if not inputs["input_ids"].numel():
             return torch.zeros((), device=trainer.args.device)
         return step(model, inputs, *given, **named)
 
     trainer.get_batch_samples, trainer.training_step = get_batch_samples, training_step
 
 
-def _longest(rows: Any) -> int:
-    """Count the tokens of the longest row, from Arrow's offsets: lists would be made of all."""
-    compute: Any = import_module("pyarrow.compute")
-    column = rows.with_format("arrow")[:]["input_ids"]
-    return int(compute.max(compute.list_value_length(column)).as_py())
+def longest(rows: Any) -> int:
+    """Count the tokens of the longest row."""
+    (lengths,) = _lengths(rows, "input_ids")
+    return int(_arrow().max(lengths).as_py())
+
+
+def longest_pair(rows: Any) -> int:
+    """Count the tokens of the longest prompt with one of its answers."""
+    compute = _arrow()
+    prompt, chosen, rejected = _lengths(rows, "prompt_ids", "chosen_ids", "rejected_ids")
+    answer = compute.max_element_wise(chosen, rejected)
+    return int(compute.max(compute.add(prompt, answer)).as_py())
+
+
+def _lengths(rows: Any, *names: str) -> list[Any]:
+    """Give the lengths of lists from Arrow's offsets: lists would be made of all."""
+    columns = rows.with_format("arrow")[:]
+    return [_arrow().list_value_length(columns[name]) for name in names]
+
+
+def _arrow() -> Any:
+    return import_module("pyarrow.compute")
 
 
 def joined(portions: Sequence[Batch], most: int) -> list[Batch]:
