@@ -49,7 +49,7 @@ def test_our_own_kernels_count_where_they_would_train(tmp_path: Path) -> None:
         choices = facts("--model", str(tmp_path), "--gpu", "24GB", "--batch", "4")["choices"]
         return {each["method"]: each for each in choices if not each["checkpointing"]}
 
-    known, unknown = told("llama"), told("mixtral")
+    known, unknown = told("llama"), told("olmo")
     kernels = {method: each["kernels"] for method, each in known.items()}
     assert kernels == {
         "full": "reference",
@@ -58,10 +58,11 @@ def test_our_own_kernels_count_where_they_would_train(tmp_path: Path) -> None:
         "qlora int8": "fast",
     }
     assert {each["kernels"] for each in unknown.values()} == {"reference"}
-    assert known["full"]["bytes"] == unknown["full"]["bytes"]
+    assert known["full"]["bytes"] == pytest.approx(unknown["full"]["bytes"], rel=1e-3)
     assert known["lora"]["bytes"] < unknown["lora"]["bytes"]
-    assert known["lora"]["seconds_per_million_tokens"] < (
-        unknown["lora"]["seconds_per_million_tokens"]
+    assert (
+        known["lora"]["seconds_per_million_tokens"]
+        < (unknown["lora"]["seconds_per_million_tokens"])
     )
 
 

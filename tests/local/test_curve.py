@@ -97,6 +97,7 @@ def test_a_base_may_answer_general_prompts_itself(tmp_path: Path) -> None:
     run = tk.run(spec, progress=False)
     said = [event.message for event in run.events(follow=False) if event.kind == "log"]
     assert any("8 answers of the base to general prompts" in line for line in said)
+    assert run.plan.used("training.replay") == "8 rows"
     assert len(list(read(run.folder / "data" / "train.jsonl"))) == 40
 
 

@@ -48,6 +48,20 @@ def test_a_plan_tells_memory_and_time_with_their_reasons() -> None:
     assert not plan.warnings
 
 
+def test_answers_that_the_base_will_write_are_planned_with() -> None:
+    training = {"epochs": 1, "batch_size": 8, "replay": {"source": "self", "ratio": 0.5}}
+    plain, more = (
+        planned(SMOL, CPU, training={**training, "replay": None}),
+        planned(SMOL, CPU, training=training),
+    )
+    change = next(c for c in more.changes if c.field == "training.replay")
+    assert (change.used, "among 1000 rows" in change.reason) == ("500 rows", True)
+    assert more.used("training.checkpoint_steps") == 38  # a fifth of 188
+    assert plain.used("training.checkpoint_steps") == 25
+    assert numbers(more)["time"] > numbers(plain)["time"]
+    assert more.summary == plain.summary
+
+
 def test_equal_specs_give_equal_plans_and_they_are_json() -> None:
     plan = planned(LLAMA_8B, CARD, method="full")
     assert plan == planned(LLAMA_8B, CARD, method="full")

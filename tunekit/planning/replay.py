@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tunekit.data.profile import Profile
+from tunekit.data.replay import count
 from tunekit.planning.ledger import Ledger
 from tunekit.planning.plan import Change
 from tunekit.spec.finetune import FineTune
@@ -10,6 +11,24 @@ from tunekit.spec.objectives import SFT
 
 _IMITATION = "chats are mixed in where answers are imitated: objective sft"
 _SELF = "the base writes these answers, and here nobody runs it before the training; take general"
+
+_ANSWERED = 96
+"""Tokens of a prompt that the base answers, with its answer; those are cut off at as many."""
+
+
+def with_answers(spec: FineTune, data: Profile) -> Profile:
+    """Count the rows that the base will write as well, which nobody has read yet."""
+    wanted = spec.training.replay
+    if wanted is None or wanted.source != "self" or not isinstance(spec.objective, SFT):
+        return data
+    more = count(data.rows, wanted.ratio)
+    return data.model_copy(
+        update={
+            "rows": data.rows + more,
+            "tokens": data.tokens + more * _ANSWERED,
+            "trained_tokens": data.trained_tokens + more * _ANSWERED,
+        }
+    )
 
 
 def hold(use: Ledger, spec: FineTune, data: Profile, *, writes: bool = False) -> None:
@@ -30,15 +49,20 @@ def hold(use: Ledger, spec: FineTune, data: Profile, *, writes: bool = False) ->
         use.refuse("training.replay", _SELF)
     else:
         use.hold("training.replay")
-        if data.replayed:
-            use.note(_mixed(data))
+        own, more = data.rows - data.replayed, data.replayed
+        what = "general chats"
+        if wanted.source == "self":
+            more = with_answers(spec, data).rows - data.rows
+            what = "answers of the base, written before the training"
+        if more:
+            use.note(_mixed(wanted.source, more, f"{what}, spread among {own} rows of yours"))
 
 
-def _mixed(data: Profile) -> Change:
+def _mixed(source: str, rows: int, reason: str) -> Change:
     return Change(
         field="training.replay",
         outcome="adapted",
-        asked="general",
-        used=f"{data.replayed} rows",
-        reason=f"general chats, spread among {data.rows - data.replayed} rows of yours",
+        asked=source,
+        used=f"{rows} rows",
+        reason=reason,
     )

@@ -11,6 +11,7 @@ from tunekit.data.profile import Profile
 from tunekit.data.quality.catalogue import severity
 from tunekit.planning.picks import FEWEST_STEPS
 from tunekit.planning.plan import Plan
+from tunekit.planning.replay import with_answers
 from tunekit.spec.finetune import FineTune
 
 
@@ -18,6 +19,7 @@ def steps(spec: FineTune, profile: Profile, plan: Plan) -> int | None:
     """Count the optimizer steps as TRL does; None where the backend picks the batch size."""
     if spec.training.max_steps is not None:
         return spec.training.max_steps
+    profile = with_answers(spec, profile)
     epochs, batch = (_number(spec, plan, name) for name in ("epochs", "batch_size"))
     sequences: float | None = profile.rows
     if spec.training.packing:

@@ -38,6 +38,7 @@ def build(
     begun = begin(spec, engine.used)
     spec = begun.spec
     passes = choose(spec, model, asked=kernels, engine=engine.used, machine=machine)
+    read, data = data, replay.with_answers(spec, data)
     picks = resolve(spec, model, data, replace(machine, devices=count), fast=passes.used == "fast")
     use = Ledger(spec, picks)
     use.note(engine)
@@ -62,7 +63,7 @@ def build(
     begun.account(use)
     begun.complete(request)
     use.hold("extra")
-    replay.hold(use, spec, data, writes=True)
+    replay.hold(use, spec, read, writes=True)
     if spec.training.replay:
         request["replay"] = spec.training.replay.model_dump()
     if engine.used == "unsloth":
@@ -79,7 +80,7 @@ def build(
         *traps.warnings(spec, request),
         *objective.warnings(use, spec, data),
     )
-    return use.close(request, backend="local", data=data, estimates=estimates, warnings=warnings)
+    return use.close(request, backend="local", data=read, estimates=estimates, warnings=warnings)
 
 
 def _data(use: Ledger, spec: FineTune) -> dict[str, Any]:

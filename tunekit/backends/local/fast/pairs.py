@@ -24,7 +24,7 @@ def weigh_alike(request: dict[str, Any]) -> bool:
     """Say whether the loss of a portion is a mean over its pairs."""
     if request["objective"] not in ("dpo", "ipo"):
         # The likelihood in ORPO and CPO is a mean over tokens.
-        return request["objective"] == "simpo"
+        return bool(request["objective"] == "simpo")
     kinds = request["trainer"].get("loss_type", "sigmoid")
     return set([kinds] if isinstance(kinds, str) else kinds) <= _MEANS
 
