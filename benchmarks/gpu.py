@@ -1,6 +1,6 @@
 """Train eight billion random weights on a CUDA device, beside TRL with Liger's kernels.
 
-    python benchmarks/gpu.py [--minutes 8] [--lengths 2048 8192] [--tokens 8192]
+    python benchmarks/gpu.py [--minutes 5] [--lengths 2048 8192] [--tokens 8192]
         [--methods LoRA QLoRA] [--tiny]
 
 The model has the shape of Llama 3.1 8B and random weights: speed and memory do not depend on what
@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,7 +24,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
@@ -54,6 +54,7 @@ TINY = {
     "num_key_value_heads": 2,
 }
 METHODS = ("LoRA", "QLoRA")
+_PROFILE = "where the time of four steps goes:"
 NEEDED = 24_000_000_000
 """Bytes of the model's file, and of what runs leave beside it."""
 LIGER = find_spec("liger_kernel") is not None
@@ -89,6 +90,16 @@ def build(folder: Path, sizes: dict[str, int]) -> None:
         model = LlamaForCausalLM(config)
     torch.set_default_dtype(torch.float32)
     model.save_pretrained(folder)
+    del model
+    _give_back()
+
+
+def _give_back() -> None:
+    """Leave the device's memory to the runs."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def texts(path: Path, *, length: int, rows: int) -> Path:
@@ -127,6 +138,8 @@ class Device:
             if cuda:
                 torch.cuda.synchronize()
             times.append(time.perf_counter() - start)
+        del x, y
+        _give_back()
         name = torch.cuda.get_device_name() if cuda else "a CPU"
         return cls(name, 2 * size**3 / sorted(times)[len(times) // 2])
 
@@ -176,27 +189,33 @@ def predicted(work: Work) -> float:
     return next(e.value for e in tk.plan(spec).estimates if e.name == "memory") * 1e9 / 2**30
 
 
-def profile(work: Work) -> None:
-    """Print where the time of a step goes, in this process."""
+def profile(model: str, data: str, batch: int) -> None:
+    """Print where the time of a few steps goes, in this process."""
     import torch
 
     activities = [torch.profiler.ProfilerActivity.CPU]
-    key = "self_cpu_time_total"
     if torch.cuda.is_available():
         activities.append(torch.profiler.ProfilerActivity.CUDA)
-        key = "self_cuda_time_total"
     spec = tk.FineTune(
-        model=work.model,
-        data=work.data,
+        model=model,
+        data=data,
         method={"type": "lora", "rank": 16},
-        training={"batch_size": work.batch, "max_steps": 4, "gradient_checkpointing": False},
+        training={"batch_size": batch, "max_steps": 4, "gradient_checkpointing": False},
         validation=None,
         evaluation={"enabled": False},
     )
     with torch.profiler.profile(activities=activities) as found:
-        tk.run(spec, tk.Local(in_process=True), progress=False)
-    table: Any = found.key_averages().table(sort_by=key, row_limit=25, max_name_column_width=60)
-    print(table)
+        tk.run(spec, tk.Local(in_process=True, engine="peft"), progress=False)
+    key = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
+    print(_PROFILE)
+    print(found.key_averages().table(sort_by=key, row_limit=25, max_name_column_width=60))
+
+
+def profiled(work: Work) -> str:
+    """Profile in a process that leaves the device to others when it ends."""
+    command = [sys.executable, __file__, "--profile", work.model, str(work.data), str(work.batch)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.partition(_PROFILE)[2] or done.stderr[-2000:]
 
 
 def _roomy() -> str | None:
@@ -209,48 +228,56 @@ def _roomy() -> str | None:
 def options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--minutes", type=float, default=8)
-    parser.add_argument("--lengths", type=int, nargs="+", default=[2048, 8192])
-    parser.add_argument("--tokens", type=int, default=8192, help="of a step")
+    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--lengths", type=int, nargs="+", help="2048 8192")
+    parser.add_argument("--tokens", type=int, help="of a step: 8192")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--profile", nargs=3, metavar=("MODEL", "DATA", "BATCH"))
     parser.add_argument("--tiny", action="store_true", help="a tiny model and short rows")
     given = parser.parse_args()
-    if given.tiny:
-        given.lengths, given.tokens = [64, 128], 128
+    given.lengths = given.lengths or ([64, 128] if given.tiny else [2048, 8192])
+    given.tokens = given.tokens or max(given.lengths)
     return given
 
 
 def main() -> None:
     """Build the model and the rows, and measure."""
     given = options()
+    if given.profile:
+        model, data, batch = given.profile
+        profile(model, data, int(batch))
+        return
     until = time.monotonic() + 60 * given.minutes
     with tempfile.TemporaryDirectory(dir=_roomy()) as folder:
-        place = Path(folder)
-        os.environ["TUNEKIT_HOME"] = str(place / "home")
-        build(place / "model", TINY if given.tiny else LLAMA)
+        os.environ["TUNEKIT_HOME"] = str(Path(folder) / "home")
+        build(Path(folder) / "model", TINY if given.tiny else LLAMA)
         device = Device.measure(512 if given.tiny else 8192)
         print(f"{device.name}; a large product makes {device.product / 1e12:.0f} TFLOP/s\n")
-        print(
-            "| work | stack | tokens/s | of the product | TFLOP/s | GiB | first step, s | losses |"
-        )
-        print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-        for length in given.lengths:
-            batch = max(1, given.tokens // length)
-            data = texts(place / f"{length}.jsonl", length=length, rows=batch * given.steps)
-            for method in given.methods:
-                work = Work(
-                    data,
-                    batch,
-                    given.steps,
-                    quantized=method == "QLoRA",
-                    model=str(place / "model"),
-                )
-                title = f"{method}, {batch} rows of {length:,}"
-                print(f"| {title} | foreseen | | | | {predicted(work):.1f} | | |", flush=True)
-                rows(title, work, length=length, device=device, until=until)
-        if time.monotonic() < until:
-            profile(Work(data, batch, model=str(place / "model")))
+        head = ("work", "stack", "tokens/s", "of the product", "TFLOP/s", "GiB", "first step, s")
+        print("| " + " | ".join((*head, "losses")) + " |\n|" + " --- |" * (len(head) + 1))
+        compare(given, Path(folder), device, until=until)
+
+
+def compare(given: argparse.Namespace, place: Path, device: Device, *, until: float) -> None:
+    """Go through the work; the first of it is profiled, and that is printed last."""
+    told = ""
+    for length in given.lengths:
+        batch = max(1, given.tokens // length)
+        data = texts(place / f"{length}.jsonl", length=length, rows=batch * given.steps)
+        for method in given.methods:
+            work = Work(
+                data,
+                batch,
+                given.steps,
+                quantized=method == "QLoRA",
+                model=str(place / "model"),
+            )
+            title = f"{method}, {batch} rows of {length:,}"
+            print(f"| {title} | foreseen | | | | {predicted(work):.1f} | | |", flush=True)
+            rows(title, work, length=length, device=device, until=until)
+            told = told or profiled(work)
+    print(f"\n{_PROFILE}\n{told}")
 
 
 if __name__ == "__main__":

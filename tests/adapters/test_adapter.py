@@ -307,3 +307,14 @@ def test_opening_and_describing_load_no_training_library(folder: Path, base: Pat
         [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.slow
+def test_loading_says_nothing_of_kernels_that_nobody_has_asked_for(
+    tmp_path: Path, base: Path
+) -> None:
+    saved(peft_model(base), tmp_path)
+    program = f"import tunekit; tunekit.Adapter.open({str(tmp_path)!r}).load()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "kernels" not in done.stderr

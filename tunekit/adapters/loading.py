@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import warnings
 from collections.abc import Generator, Mapping
 from importlib import import_module
@@ -198,12 +199,25 @@ def _dtype(name: str | None) -> Any:
 
 def _library(name: str) -> Any:
     try:
-        return import_module(name)
+        with _unadvised():
+            return import_module(name)
     except ImportError as error:
         raise MissingExtra(
             f"loading an adapter needs {error.name}: pip install 'tunekit-sdk[local]'",
             backend="local",
         ) from error
+
+
+@contextlib.contextmanager
+def _unadvised() -> Generator[None, None, None]:
+    """Keep bitsandbytes, which PEFT imports, from naming kernels that nobody has asked for."""
+    log = logging.getLogger("bitsandbytes.backends.cpu.ops")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _first(error: Exception) -> str:
