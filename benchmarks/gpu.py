@@ -186,7 +186,13 @@ def predicted(work: Work) -> float:
     method = {"type": "qlora" if work.quantized else "lora", "rank": 16}
     training = {"batch_size": work.batch, "dtype": work.dtype, "gradient_checkpointing": False}
     spec = tk.FineTune(model=work.model, data=work.data, method=method, training=training)
-    return next(e.value for e in tk.plan(spec).estimates if e.name == "memory") * 1e9 / 2**30
+    return (
+        next(
+            e.value for e in tk.plan(spec, tk.Local(engine="peft")).estimates if e.name == "memory"
+        )
+        * 1e9
+        / 2**30
+    )
 
 
 def profile(model: str, data: str, batch: int) -> None:
@@ -206,7 +212,7 @@ def profile(model: str, data: str, batch: int) -> None:
     )
     with torch.profiler.profile(activities=activities) as found:
         tk.run(spec, tk.Local(in_process=True, engine="peft"), progress=False)
-    key = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
+    key = f"self_{'device' if torch.cuda.is_available() else 'cpu'}_time_total"
     print(_PROFILE)
     print(found.key_averages().table(sort_by=key, row_limit=25, max_name_column_width=60))
 

@@ -71,7 +71,8 @@ def test_no_row_is_lost_and_no_pass_is_too_long(portions: list[dict[str, Any]], 
 def test_padded_rows_are_left_as_they_are() -> None:
     padded = single(5, mask=True)
     padded["attention_mask"][0, -1] = 0
-    for portions in ([padded, flat(3)], [{"input_ids": torch.ones(2, 3), "labels": None}]):
+    two = [{"input_ids": torch.ones(2, 3), "labels": None}]
+    for portions in ([padded, flat(3)], two, [single(3, mask=False)], []):
         assert all(one is other for one, other in zip(joined(portions, 99), portions, strict=True))
 
 
@@ -146,7 +147,7 @@ def test_portions_of_other_sizes_or_with_more_in_them_stay_as_they_are() -> None
     three = [pair(2, n + 1, 1) for n in range(3)]
     uneven = [COLLATE(three[:2]), COLLATE(three[2:])]
     more = [{**COLLATE(three[:1]), "pixel_values": torch.ones(1)}, COLLATE(three[1:2])]
-    for portions in (uneven, more, more[::-1]):
+    for portions in (uneven, more, more[::-1], uneven[:1], []):
         found = pairs.joined(portions, most=99)
         assert all(one is other for one, other in zip(found, portions, strict=True))
 

@@ -88,7 +88,7 @@ def joined(portions: Sequence[Batch], most: int) -> list[Batch]:
     """Join neighbours up to so many tokens; as many portions as before, empty ones first."""
     rows = [_row(portion) for portion in portions]
     plain = [row for row in rows if row is not None]
-    if len(plain) < len(rows):
+    if len(plain) < max(2, len(rows)):
         return [*portions]
     groups: list[list[Batch]] = []
     tokens = 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -18,6 +19,11 @@ from tunekit.backends.local.fast import formulas
 from tunekit.backends.local.fast.blocks import Block, multiple
 
 _Formula = Callable[..., Any]
+VARIANTS = 32
+"""Of a compiled pass: with a sum or without, of whole rows or of parts, of one row or more.
+
+Beyond the limit, which is 8 in torch, it would go on without being compiled, and say nothing.
+"""
 
 
 @dataclass(frozen=True)
@@ -243,6 +249,8 @@ def rows_of(like: Tensor, rows: int, columns: int) -> Tensor:
 
 def compiled(device: torch.device, dtype: torch.dtype) -> Operations:
     """Give the passes compiled by torch, tried out; as they are where that fails."""
+    limits: Any = import_module("torch._dynamo.config")
+    limits.recompile_limit = max(VARIANTS, limits.recompile_limit)
     run = Operations(compiled=True)
     norm = Norm(torch.ones(32, device=device), 1e-5)
     angles = Angles(*torch.ones(2, 24, 4, device=device).unbind())

@@ -51,7 +51,7 @@ def joined(portions: Sequence[Batch], *, most: int) -> list[Batch]:
 
     Portions of different numbers of pairs, as at the end of an epoch, stay as they are.
     """
-    if not _alike(portions):
+    if len(portions) < 2 or not _alike(portions):
         return [*portions]
     found = [_cat(group) for group in _groups(portions, most)]
     empty = {name: each[:0] for name, each in portions[0].items()}
