@@ -250,7 +250,8 @@ def rows_of(like: Tensor, rows: int, columns: int) -> Tensor:
 def compiled(device: torch.device, dtype: torch.dtype) -> Operations:
     """Give the passes compiled by torch, tried out; as they are where that fails."""
     limits: Any = import_module("torch._dynamo.config")
-    limits.recompile_limit = max(VARIANTS, limits.recompile_limit)
+    name = "recompile_limit" if hasattr(limits, "recompile_limit") else "cache_size_limit"
+    setattr(limits, name, max(VARIANTS, getattr(limits, name)))
     run = Operations(compiled=True)
     norm = Norm(torch.ones(32, device=device), 1e-5)
     angles = Angles(*torch.ones(2, 24, 4, device=device).unbind())
