@@ -60,6 +60,7 @@ def test_on_a_gpu_the_gradients_are_those_of_autograd(family: str) -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore")  # torch's compiler uses what Python has renamed
 def test_on_a_gpu_the_passes_between_products_are_compiled() -> None:
     peft_model = adapted(model()).to("cuda", torch.bfloat16)
     run, _ = devices.operations(peft_model)
