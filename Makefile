@@ -89,23 +89,25 @@ bench-training: $(VENV)/.dev ## Measure training and evaluation, for some hours;
 peers: $(VENV)/.dev $(UNSLOTH_VENV)/.ready .venv-litgpt/.ready .venv-llamafactory/.ready ## Measure against other tools, each in an environment of its own
 	@$(BIN)/python benchmarks/peers.py
 
-# On a machine without an index: make gpu WHEELS=FOLDER, for what its own Python lacks.
+# On a machine without an index: make gpu WHEELS=FOLDER, for what its own Python lacks. They go beside it and
+# not into an environment over it, which would not see the packages of another one.
 ifdef WHEELS
-GPU_PYTHON := .venv-gpu/bin/python
+GPU_PYTHON := $(PYTHON)
 GPU_READY := .venv-gpu/.ready
 else
 GPU_PYTHON := $(BIN)/python
 GPU_READY := $(VENV)/.dev
 endif
+MINUTES ?= 5
 
 .PHONY: gpu
-gpu: $(GPU_READY) ## Tests and benchmarks that need a CUDA device
-	@PYTHONPATH="$(CURDIR)" TUNEKIT_GPU=1 $(GPU_PYTHON) -m pytest -q -m gpu tests/local/test_gpu.py tests/local/fast/test_fused.py
-	@PYTHONPATH="$(CURDIR)" $(GPU_PYTHON) benchmarks/gpu.py
+gpu: export PYTHONPATH := $(CURDIR):$(CURDIR)/.venv-gpu
+gpu: $(GPU_READY) ## Tests and benchmarks that need a CUDA device; MINUTES=5 bounds the latter
+	@TUNEKIT_GPU=1 $(GPU_PYTHON) -m pytest -q -m gpu tests/local/test_gpu.py tests/local/fast/test_fused.py
+	@$(GPU_PYTHON) benchmarks/gpu.py --minutes $(MINUTES)
 
 .venv-gpu/.ready: $(wildcard $(WHEELS)/*.whl)
-	@$(PYTHON) -m venv --system-site-packages .venv-gpu
-	@.venv-gpu/bin/python -m pip -qq install --no-index --no-deps $^
+	@$(PYTHON) -m pip -qq install --no-index --no-deps --upgrade --target .venv-gpu $^
 	@touch $@
 
 .PHONY: live

@@ -37,7 +37,7 @@ def test_what_a_gpu_holds_is_near_what_the_plan_foresaw(tmp_path: Path) -> None:
     tiny_model(tmp_path / "model", layers=8, hidden=1024)
     spec = small(
         tmp_path,
-        data=chats(64, longest=60),
+        data=chats(64, longest=30),
         method="lora",
         training={"max_steps": 4, "batch_size": 32, "dtype": "bfloat16"},
     )
