@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
@@ -116,7 +117,7 @@ def texts(path: Path, *, length: int, rows: int) -> Path:
 
 @dataclass(frozen=True)
 class Device:
-    """What products run at here at best, and what the makers say."""
+    """Where it is measured."""
 
     name: str
     product: float
@@ -170,7 +171,7 @@ def rows(title: str, work: Work, *, length: int, device: Device, until: float) -
     each = flops.per_token(size, LoRA(), rank=16, length=length)
     for name, found in runs(work, until):
         if isinstance(found, str):
-            print(f"| {title} | {name} | {found} | | | | |", flush=True)
+            print(f"| {title} | {name} | {found} | | | | | |", flush=True)
             continue
         useful = found.speed * each
         print(
@@ -181,18 +182,28 @@ def rows(title: str, work: Work, *, length: int, device: Device, until: float) -
         )
 
 
+def lora(model: str, data: Path | str, batch: int, *, method: str, **more: Any) -> tk.FineTune:
+    """Give what our runs train, without measuring."""
+    return tk.FineTune(
+        model=model,
+        data=data,
+        method={"type": method, "rank": 16},
+        training={
+            "batch_size": batch,
+            "dtype": "bfloat16",
+            "gradient_checkpointing": False,
+            **more,
+        },
+        validation=None,
+        evaluation={"enabled": False},
+    )
+
+
 def predicted(work: Work) -> float:
     """Give the memory in GiB that the plan of our run foresees."""
-    method = {"type": "qlora" if work.quantized else "lora", "rank": 16}
-    training = {"batch_size": work.batch, "dtype": work.dtype, "gradient_checkpointing": False}
-    spec = tk.FineTune(model=work.model, data=work.data, method=method, training=training)
-    return (
-        next(
-            e.value for e in tk.plan(spec, tk.Local(engine="peft")).estimates if e.name == "memory"
-        )
-        * 1e9
-        / 2**30
-    )
+    method = "qlora" if work.quantized else "lora"
+    plan = tk.plan(lora(work.model, work.data, work.batch, method=method), tk.Local(engine="peft"))
+    return next(e.value for e in plan.estimates if e.name == "memory") * 1e9 / 2**30
 
 
 def profile(model: str, data: str, batch: int) -> None:
@@ -202,14 +213,7 @@ def profile(model: str, data: str, batch: int) -> None:
     activities = [torch.profiler.ProfilerActivity.CPU]
     if torch.cuda.is_available():
         activities.append(torch.profiler.ProfilerActivity.CUDA)
-    spec = tk.FineTune(
-        model=model,
-        data=data,
-        method={"type": "lora", "rank": 16},
-        training={"batch_size": batch, "max_steps": 4, "gradient_checkpointing": False},
-        validation=None,
-        evaluation={"enabled": False},
-    )
+    spec = lora(model, data, batch, method="lora", max_steps=4)
     with torch.profiler.profile(activities=activities) as found:
         tk.run(spec, tk.Local(in_process=True, engine="peft"), progress=False)
     key = f"self_{'device' if torch.cuda.is_available() else 'cpu'}_time_total"

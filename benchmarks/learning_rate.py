@@ -77,9 +77,8 @@ class Case:
             "training": {"epochs": self.epochs, "checkpoint_steps": 10_000},
         }
 
-    def run(self, rate: float, place: Path) -> Found:
-        """Train at a rate and measure on held-out rows."""
-        wanted = self.spec(place)
+    def run(self, rate: float, wanted: dict[str, Any]) -> Found:
+        """Train what is wanted at a rate and measure on held-out rows."""
         training = {**wanted["training"], "learning_rate": rate}
         spec = tk.FineTune(**{**wanted, "training": training})
         # One process: the libraries are loaded once.
@@ -91,7 +90,7 @@ class Case:
         both = zip(found.base.pairs, found.tuned.pairs, strict=True)
         gains = [Gain(after[0] - before[0], after[1] - before[1]) for before, after in both]
         own, strange = gains[:HELD_OUT_PAIRS], gains[HELD_OUT_PAIRS:]
-        before = _loss(self.objective, [Gain(0.0, 0.0)] * 2, [Gain(0.0, 0.0)])
+        before = _loss(self.objective, [Gain(0.0, 0.0)], [Gain(0.0, 0.0)])
         in_order = statistics.mean(gain.better > gain.worse for gain in own)
         return Found(_loss(self.objective, own, strange), before, in_order)
 
@@ -140,19 +139,20 @@ def _sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
-def automatic(case: Case, place: Path) -> float:
+def automatic(wanted: dict[str, Any]) -> float:
     """Give the rate of the plan."""
-    plan = tk.plan(tk.FineTune(**case.spec(place)), "local")
+    plan = tk.plan(tk.FineTune(**wanted), "local")
     return float(plan.used("training.learning_rate"))
 
 
 def row(name: str, case: Case, place: Path) -> str:
     """Measure the five rates; give a line of Markdown."""
-    middle = automatic(case, place)
+    wanted = case.spec(place)
+    middle = automatic(wanted)
     found: list[Found] = []
     for factor in FACTORS:
         try:
-            found.append(case.run(float(f"{middle * factor:.2e}"), place))
+            found.append(case.run(float(f"{middle * factor:.2e}"), wanted))
         except tk.errors.Diverged:
             found.append(Found(math.inf, math.nan, 0.0))
         print(f"{name} {middle * factor:.1e} {found[-1]}", file=sys.stderr, flush=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tunekit import models
-from tunekit.backends.local.kernels import FAMILIES
+from tunekit.backends.local.kernels import understood
 from tunekit.cli import output
 from tunekit.cli.options import AsJson
 from tunekit.errors import SpecError
@@ -59,7 +59,7 @@ def estimate(
         )
     machine = _machine(gpu)
     dtype = "bfloat16" if machine.bf16 else "float32"
-    fast = machine.device != "mps" and known.family in FAMILIES
+    fast = understood(known, machine)
     choices = list(
         compare(size, machine, length=length, batch=batch, rank=rank, dtype=dtype, fast=fast)
     )

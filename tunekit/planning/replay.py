@@ -12,23 +12,28 @@ from tunekit.spec.objectives import SFT
 _IMITATION = "chats are mixed in where answers are imitated: objective sft"
 _SELF = "the base writes these answers, and here nobody runs it before the training; take general"
 
-_ANSWERED = 96
-"""Tokens of a prompt that the base answers, with its answer; those are cut off at as many."""
+LONGEST = 96
+"""Tokens of an answer that the base writes, at most; a plan takes them for all of its row."""
 
 
 def with_answers(spec: FineTune, data: Profile) -> Profile:
     """Count the rows that the base will write as well, which nobody has read yet."""
-    wanted = spec.training.replay
-    if wanted is None or wanted.source != "self" or not isinstance(spec.objective, SFT):
-        return data
-    more = count(data.rows, wanted.ratio)
+    more = _written(spec, data)
     return data.model_copy(
         update={
             "rows": data.rows + more,
-            "tokens": data.tokens + more * _ANSWERED,
-            "trained_tokens": data.trained_tokens + more * _ANSWERED,
+            "tokens": data.tokens + more * LONGEST,
+            "trained_tokens": data.trained_tokens + more * LONGEST,
         }
     )
+
+
+def _written(spec: FineTune, data: Profile) -> int:
+    """Count the rows that the base writes itself."""
+    wanted = spec.training.replay
+    if wanted is None or wanted.source != "self" or not isinstance(spec.objective, SFT):
+        return 0
+    return count(data.rows, wanted.ratio)
 
 
 def hold(use: Ledger, spec: FineTune, data: Profile, *, writes: bool = False) -> None:
@@ -49,12 +54,9 @@ def hold(use: Ledger, spec: FineTune, data: Profile, *, writes: bool = False) ->
         use.refuse("training.replay", _SELF)
     else:
         use.hold("training.replay")
-        own, more = data.rows - data.replayed, data.replayed
-        what = "general chats"
-        if wanted.source == "self":
-            more = with_answers(spec, data).rows - data.rows
-            what = "answers of the base, written before the training"
-        if more:
+        own, written = data.rows - data.replayed, _written(spec, data)
+        what = "answers of the base, written before the training" if written else "general chats"
+        if more := written or data.replayed:
             use.note(_mixed(wanted.source, more, f"{what}, spread among {own} rows of yours"))
 
 

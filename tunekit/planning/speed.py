@@ -31,7 +31,7 @@ _APPLE = 10e12
 _THREAD = {"bfloat16": 350e9, "float32": 100e9}
 """Matrix products of one thread of an AMD EPYC of 2022, with bfloat16 instructions and without.
 
-Between 185e9 and 450e9 on machines of that kind, by their neighbours (docs/benchmarks.md).
+Between 185e9 and 450e9 in bfloat16 on machines of that name (docs/benchmarks.md).
 """
 Passes = Literal["reference", "unsloth", "own"]
 """Whose forward and backward passes: those of transformers and PEFT, Unsloth's, our own."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tunekit.planning.passes import TILE
 from tunekit.spec.methods import AnyMethod, Full, QLoRA
@@ -67,15 +67,9 @@ def local(method: AnyMethod, *, device: str, dtype: str) -> Stack:
     autocast = dtype == "bfloat16" and (isinstance(method, Full) or device == "cuda")
     # TRL casts the adapters of a quantized base to bfloat16, and Adam's states follow.
     narrow = isinstance(method, QLoRA)
-    return Stack(
+    return replace(
+        base,
         adapter=2 if narrow else 4,
         moments=4 if narrow else 8,
         autocast=autocast,
-        tile=base.tile,
-        own_tile=base.own_tile,
-        masks=base.masks,
-        context=base.context,
-        spread=base.spread,
-        holes=base.holes,
-        maps=base.maps,
     )

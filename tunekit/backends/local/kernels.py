@@ -14,6 +14,7 @@ Kernels = Literal["auto", "fast", "reference"]
 
 FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3", "smollm3", "gemma", "gemma3_text"})
 """By `model_type`: those whose layers fast/reading.py knows."""
+_DEVICES = ("cpu", "cuda")
 OBJECTIVES = frozenset({"sft", "dpo", "ipo", "simpo", "orpo", "cpo", "kto"})
 """Those whose loss is made of log-probabilities at temperature 1."""
 
@@ -35,6 +36,11 @@ def choose(
     return _change(asked, "fast", "rows in one stream without padding, products merged")
 
 
+def understood(model: Model, machine: Machine) -> bool:
+    """Say whether our passes are known to train adapters on a model, on such a device."""
+    return machine.device in _DEVICES and model.family in FAMILIES
+
+
 def told(choice: Change) -> str:
     """Give what the worker is told.
 
@@ -48,7 +54,7 @@ def _obstacle(spec: FineTune, model: Model, *, engine: str, machine: Machine) ->
     """Say why our passes cannot train this, "" where nothing speaks against it."""
     if engine == "unsloth":
         return "Unsloth brings its own"
-    if machine.device not in ("cpu", "cuda"):
+    if machine.device not in _DEVICES:
         return f"nobody has tried them on {machine.device}"
     method = spec.method
     if not isinstance(method, (LoRA, QLoRA)):

@@ -12,9 +12,7 @@ from tunekit.data.tokens import IGNORED
 from tunekit.evaluation.general import asked
 from tunekit.evaluation.generate import samples
 from tunekit.evaluation.measure import undisturbed
-
-_LENGTH = 96
-"""Tokens of an answer at most."""
+from tunekit.planning.replay import LONGEST
 
 
 def mixed(
@@ -32,7 +30,7 @@ def mixed(
     prompts = [text for text, _ in replay.chats()]
     ids = [asked(tokenizer, prompts[number % len(prompts)]) for number in range(wanted)]
     with undisturbed(model), lent(model) if fast else nullcontext():
-        said = samples(model, tokenizer, ids, length=_LENGTH, seed=1)
+        said = samples(model, tokenizer, ids, length=LONGEST, seed=1)
     made = [
         ([*prompt, *answer], [IGNORED] * len(prompt) + answer)
         for prompt, answer in zip(ids, (_ended(each, tokenizer) for each in said), strict=True)
@@ -45,4 +43,4 @@ def mixed(
 
 def _ended(answer: list[int], tokenizer: Any) -> list[int]:
     end = tokenizer.eos_token_id
-    return answer if len(answer) >= _LENGTH or end is None else [*answer, int(end)]
+    return answer if len(answer) >= LONGEST or end is None else [*answer, int(end)]

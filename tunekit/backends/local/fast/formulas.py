@@ -28,16 +28,12 @@ def norm(
     return total, scale
 
 
-def norm_gradient(dy: Tensor, x: Tensor, weight: Tensor, scale: Tensor, into: Tensor) -> None:
-    """Write the gradient of what went into `norm`."""
-    into.copy_(_norm_gradient(dy, x, weight, scale))
-
-
-def norm_gradient_beside(
-    dy: Tensor, x: Tensor, weight: Tensor, scale: Tensor, rest: Tensor
+def norm_gradient(
+    dy: Tensor, x: Tensor, weight: Tensor, scale: Tensor, into: Tensor, *, adds: bool
 ) -> None:
-    """Add it to `rest`."""
-    rest.copy_(rest.float() + _norm_gradient(dy, x, weight, scale))
+    """Write the gradient of what went into `norm`, or add it to what stands there."""
+    found = _norm_gradient(dy, x, weight, scale)
+    into.copy_(into.float() + found if adds else found)
 
 
 def gate(x: Tensor, up: Tensor, out: Tensor, *, tanh: bool) -> None:

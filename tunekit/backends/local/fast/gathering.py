@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tunekit.backends.local.fast import pairs
+from tunekit.backends.local.fast import pairs, portions
+from tunekit.backends.local.fast.portions import Batch
 from tunekit.backends.local.fast.stream import IGNORED
 
-Batch = dict[str, Any]
 _JOINED = ("input_ids", "labels", "position_ids")
 
 
@@ -46,10 +46,10 @@ def _join(
     trainer: Any, join: Callable[[Sequence[Batch]], list[Batch]], *, counted: bool = False
 ) -> None:
     """Let each step's portions be joined; with `counted` only where labels have been counted."""
-    portions, step = trainer.get_batch_samples, trainer.training_step
+    samples, step = trainer.get_batch_samples, trainer.training_step
 
     def get_batch_samples(*given: Any, **named: Any) -> tuple[list[Batch], Any]:
-        found, labels = portions(*given, **named)
+        found, labels = samples(*given, **named)
         return (found if counted and labels is None else join(found)), labels
 
     def training_step(model: Any, inputs: Batch, *given: Any, **named: Any) -> Any:
@@ -84,24 +84,13 @@ def _arrow() -> Any:
     return import_module("pyarrow.compute")
 
 
-def joined(portions: Sequence[Batch], most: int) -> list[Batch]:
-    """Join neighbours up to so many tokens; as many portions as before, empty ones first."""
-    rows = [_row(portion) for portion in portions]
+def joined(given: Sequence[Batch], most: int) -> list[Batch]:
+    """Join portions of rows that need no padding; leave others as they are."""
+    rows = [_row(portion) for portion in given]
     plain = [row for row in rows if row is not None]
     if len(plain) < max(2, len(rows)):
-        return [*portions]
-    groups: list[list[Batch]] = []
-    tokens = 0
-    for row in plain:
-        size = int(row["input_ids"].shape[1])
-        if not groups or tokens + size > most:
-            groups.append([])
-            tokens = 0
-        groups[-1].append(row)
-        tokens += size
-    found = [_cat(group) for group in groups]
-    empty = [{name: each[:, :0] for name, each in plain[0].items()}] * (len(portions) - len(found))
-    return [*empty, *found]
+        return [*given]
+    return portions.joined(plain, most=most, tokens=_tokens, cat=_cat)
 
 
 def _row(portion: Batch) -> Batch | None:
@@ -116,6 +105,10 @@ def _row(portion: Batch) -> Batch | None:
     # Nothing predicts the first token of a row, and behind another row something would.
     labels[positions == 0] = IGNORED
     return {"input_ids": ids, "labels": labels, "position_ids": positions}
+
+
+def _tokens(row: Batch) -> int:
+    return int(row["input_ids"].shape[1])
 
 
 def _mask(portion: Batch) -> Tensor:

@@ -19,7 +19,7 @@ from tunekit.backends.local.fast import formulas
 from tunekit.backends.local.fast.blocks import Block, multiple
 
 _Formula = Callable[..., Any]
-VARIANTS = 32
+_VARIANTS = 32
 """Of a compiled pass: with a sum or without, of whole rows or of parts, of one row or more.
 
 Beyond the limit, which is 8 in torch, it would go on without being compiled, and say nothing.
@@ -92,7 +92,6 @@ class Operations:
 
         self._norm, self._gate = ready(formulas.norm), ready(formulas.gate)
         self._norm_gradient = ready(formulas.norm_gradient)
-        self._norm_gradient_beside = ready(formulas.norm_gradient_beside)
         self._gate_gradient, self._score = ready(formulas.gate_gradient), ready(formulas.score)
         self._heads, self._heads_gradient = ready(formulas.heads), ready(formulas.heads_gradient)
 
@@ -122,12 +121,10 @@ class Operations:
         self, dy: Tensor, x: Tensor, norm: Norm, scale: Tensor, rest: Tensor | None
     ) -> Tensor:
         """Give the gradient of x, added to the first columns of `rest` where there is one."""
-        if rest is None:
-            found = torch.empty_like(x, memory_format=torch.contiguous_format)
-            self._norm_gradient(dy, x, norm.weight, scale, found)
-            return found
-        self._norm_gradient_beside(dy, x, norm.weight, scale, rest[:, : x.shape[1]])
-        return rest
+        adds = rest is not None
+        found = x.new_empty(x.shape) if rest is None else rest
+        self._norm_gradient(dy, x, norm.weight, scale, found[:, : x.shape[1]], adds=adds)
+        return found
 
     def gated(self, both: Tensor, columns: int, extra: int, *, tanh: bool) -> Tensor:
         """Give act(gate) x up of a tensor that holds gate, then up; with room for more columns."""
@@ -251,7 +248,7 @@ def compiled(device: torch.device, dtype: torch.dtype) -> Operations:
     """Give the passes compiled by torch, tried out; as they are where that fails."""
     limits: Any = import_module("torch._dynamo.config")
     name = "recompile_limit" if hasattr(limits, "recompile_limit") else "cache_size_limit"
-    setattr(limits, name, max(VARIANTS, getattr(limits, name)))
+    setattr(limits, name, max(_VARIANTS, getattr(limits, name)))
     run = Operations(compiled=True)
     norm = Norm(torch.ones(32, device=device), 1e-5)
     angles = Angles(*torch.ones(2, 24, 4, device=device).unbind())

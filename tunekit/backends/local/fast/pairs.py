@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-Batch = dict[str, Any]
+from tunekit.backends.local.fast import portions
+from tunekit.backends.local.fast.portions import Batch
+
 _TOKENS = {"input_ids", "attention_mask", "completion_mask"}
 """Of a batch: those that were chosen, then those that were rejected, padded on the right."""
 _REFERENCES = {"ref_chosen_logps", "ref_rejected_logps"}
@@ -22,11 +24,13 @@ _MEANS = {"sigmoid", "hinge", "robust", "sigmoid_norm", "ipo"}
 
 def weigh_alike(request: dict[str, Any]) -> bool:
     """Say whether the loss of a portion is a mean over its pairs."""
-    if request["objective"] not in ("dpo", "ipo"):
-        # The likelihood in ORPO and CPO is a mean over tokens.
-        return bool(request["objective"] == "simpo")
+    objective: str = request["objective"]
+    if objective == "simpo":
+        return True
     kinds = request["trainer"].get("loss_type", "sigmoid")
-    return set([kinds] if isinstance(kinds, str) else kinds) <= _MEANS
+    # The likelihood in ORPO and CPO is a mean over tokens.
+    means = set([kinds] if isinstance(kinds, str) else kinds) <= _MEANS
+    return objective in ("dpo", "ipo") and means
 
 
 def weigh(trainer: Any) -> None:
@@ -46,36 +50,22 @@ def weigh(trainer: Any) -> None:
     trainer.compute_loss = compute_loss
 
 
-def joined(portions: Sequence[Batch], *, most: int) -> list[Batch]:
-    """Join neighbours up to so many tokens; as many portions as before, empty ones first.
-
-    Portions of different numbers of pairs, as at the end of an epoch, stay as they are.
-    """
-    if len(portions) < 2 or not _alike(portions):
-        return [*portions]
-    found = [_cat(group) for group in _groups(portions, most)]
-    empty = {name: each[:0] for name, each in portions[0].items()}
-    return [*[empty] * (len(portions) - len(found)), *found]
+def joined(given: Sequence[Batch], *, most: int) -> list[Batch]:
+    """Join portions; where they have different numbers of pairs, as at an epoch's end, none."""
+    if len(given) < 2 or not _alike(given):
+        return [*given]
+    return portions.joined(given, most=most, tokens=_tokens, cat=_cat)
 
 
-def _alike(portions: Sequence[Batch]) -> bool:
-    names = portions[0].keys()
+def _tokens(portion: Batch) -> int:
+    return int(portion["attention_mask"].sum())
+
+
+def _alike(given: Sequence[Batch]) -> bool:
+    names = given[0].keys()
     known = _TOKENS <= names <= _TOKENS | _REFERENCES
-    sizes = {len(portion["input_ids"]) for portion in portions}
-    return known and len(sizes) == 1 and all(portion.keys() == names for portion in portions)
-
-
-def _groups(portions: Sequence[Batch], most: int) -> Iterator[list[Batch]]:
-    group: list[Batch] = []
-    tokens = 0
-    for portion in portions:
-        size = int(portion["attention_mask"].sum())
-        if group and tokens + size > most:
-            yield group
-            group, tokens = [], 0
-        group.append(portion)
-        tokens += size
-    yield group
+    sizes = {len(portion["input_ids"]) for portion in given}
+    return known and len(sizes) == 1 and all(portion.keys() == names for portion in given)
 
 
 def _cat(group: Sequence[Batch]) -> Batch:
